@@ -1,0 +1,3 @@
+//! The `pan123` program.
+
+fn main() {}

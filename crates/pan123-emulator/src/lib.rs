@@ -1,0 +1,1 @@
+//! The 123 Cloud Drive upload service on loopback, with scripted faults.

@@ -1,0 +1,1 @@
+//! Etag and slice MD5s of files in one pass, and many files in lanes.

@@ -1,0 +1,140 @@
+//! What went wrong with one request, and what that means.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::endpoint::Endpoint;
+
+/// What a failed request means. Made by the classification table for answers of the service, and by
+/// the driver for what happened below HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Class {
+    // What the service says.
+    /// The token is missing, expired, or was pushed out by a newer one. Renew it once.
+    Auth,
+    /// Too many logins, or no right to the API at all. Renewing makes it worse.
+    LoginRefused,
+    /// Too many requests. Slow down everything that shares the budget.
+    RateLimited,
+    /// The file is still being merged and checked (20103). Ask again in a second.
+    Verifying,
+    /// Accepted, but the instant-upload queue is busy and gave no file id. Ask again in a second.
+    QueueBusy,
+    /// The whole-file check failed: the stored bytes do not have the declared etag.
+    VerifyFailed,
+    /// The parent folder does not exist.
+    NoParent,
+    /// The name breaks the service's rules.
+    BadName,
+    /// The file or folder exists already.
+    Exists,
+    /// The named file or upload is not known to the service.
+    NotFound,
+    /// There is no room left in the drive.
+    NoSpace,
+    /// The edge refuses this address (for example from outside mainland China).
+    Blocked,
+    /// The gateway gave up on a body that did not arrive in about 60 s.
+    BodyTimeout,
+    /// The service failed on its side (5xx, "internal error"). Worth another try.
+    Server,
+    /// Refused for a reason that this table does not know; the server's words are kept.
+    Refused,
+    /// The answer is not what the protocol promises.
+    Protocol,
+
+    // What happened below HTTP.
+    /// No connection: name lookup, connect, or proxy.
+    Connect,
+    /// TLS failed.
+    Tls,
+    /// The connection broke under way.
+    Interrupted,
+    /// Nothing moved, or too slowly.
+    Stalled,
+    /// No answer after the body.
+    NoAnswer,
+    /// The source could not be read, or changed.
+    Source,
+}
+
+impl Class {
+    /// The class's name in JSON output and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::LoginRefused => "login_refused",
+            Self::RateLimited => "rate_limited",
+            Self::Verifying => "verifying",
+            Self::QueueBusy => "queue_busy",
+            Self::VerifyFailed => "verify_failed",
+            Self::NoParent => "no_parent",
+            Self::BadName => "bad_name",
+            Self::Exists => "exists",
+            Self::NotFound => "not_found",
+            Self::NoSpace => "no_space",
+            Self::Blocked => "blocked",
+            Self::BodyTimeout => "body_timeout",
+            Self::Server => "server",
+            Self::Refused => "refused",
+            Self::Protocol => "protocol",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Interrupted => "interrupted",
+            Self::Stalled => "stalled",
+            Self::NoAnswer => "no_answer",
+            Self::Source => "source",
+        }
+    }
+}
+
+/// One failed request, in the server's words where it spoke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which call failed.
+    pub endpoint: Endpoint,
+    /// What it means.
+    pub class: Class,
+    /// The HTTP status, if an answer came.
+    pub http_status: Option<u16>,
+    /// `code` of the envelope, if there was one.
+    pub code: Option<i64>,
+    /// The server's message, or what happened instead of an answer. At most 500 characters, no secrets.
+    pub message: String,
+    /// `x-traceID` of the answer; the service's support asks for it.
+    pub trace_id: Option<String>,
+    /// How long the server asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure of `endpoint` without an answer.
+    pub fn local(endpoint: Endpoint, class: Class, message: impl Into<String>) -> Self {
+        Self {
+            endpoint,
+            class,
+            http_status: None,
+            code: None,
+            message: message.into(),
+            trace_id: None,
+            retry_after: None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    /// For example `slice: 分片md5校验失败 (code 1, HTTP 200, trace 6a1f…)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.endpoint.name(), self.message)?;
+        let mut facts = Vec::new();
+        facts.extend(self.code.map(|code| format!("code {code}")));
+        facts.extend(self.http_status.map(|status| format!("HTTP {status}")));
+        facts.extend(self.trace_id.as_ref().map(|id| format!("trace {id}")));
+        if facts.is_empty() { Ok(()) } else { write!(f, " ({})", facts.join(", ")) }
+    }
+}
+
+impl std::error::Error for Failure {}

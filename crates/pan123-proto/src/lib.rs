@@ -1,0 +1,15 @@
+//! Wire types, rules and decisions of the 123 Cloud Drive upload API v2.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number of its own: time and seeds come
+//! in as arguments, so that everything that makes an uploader good or bad is tested without a socket.
+
+mod digest;
+mod endpoint;
+mod failure;
+pub mod machine;
+mod plan;
+
+pub use digest::{Md5, ParseMd5Error};
+pub use endpoint::Endpoint;
+pub use failure::{Class, Failure};
+pub use plan::{SLICE_SIZE_ASSUMED, Slice, SlicePlan};
