@@ -111,7 +111,7 @@ async fn receive<T: Taker>(exchange: &mut Exchange, body: &mut Body, taker: &mut
                 Err(error) => return refuse_body(body, error).await,
             }
         }
-        shape_body(exchange, body);
+        shape_body(exchange, body).await?;
     }
     if !reader.is_done() {
         return Err(Refusal::bad(MultipartError::Truncated.to_string()).into());
