@@ -102,3 +102,32 @@ pub(crate) fn end_children_with_us() -> anyhow::Result<()> {
     })
     .context("watch for Ctrl-C")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> Finished {
+        let log = env::temp_dir().join(format!("pan123-xtask-{}-{}", process::id(), script.len()));
+        let finished = run(Command::new("sh").args(["-c", script]), limit, &log).unwrap();
+        fs::remove_file(&log).unwrap();
+        finished
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended_and_what_it_said_is_kept() {
+        let finished = shell("echo before; sleep 600 & wait", Duration::from_millis(200));
+        assert_eq!(finished.status, None);
+        assert_eq!(finished.output, "before\n");
+        assert!(finished.verdict().contains("its time limit"), "{}", finished.verdict());
+    }
+
+    #[test]
+    fn what_goes_to_both_outputs_is_kept_in_order() {
+        let finished = shell("echo one; echo two >&2; echo three; exit 3", Duration::from_secs(60));
+        assert_eq!(finished.output, "one\ntwo\nthree\n");
+        assert_eq!(finished.status.and_then(|status| status.code()), Some(3));
+    }
+}
