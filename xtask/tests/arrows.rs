@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 /// Each crate, and all that it may depend on directly when built for use (tests may use more).
 /// A new name here is a decision: its commit says what the dependency saves and what it drags in.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("pan123-proto", &["fastrand", "serde", "serde_json", "thiserror"]),
+    ("pan123-proto", &["fastrand", "form_urlencoded", "jiff", "serde", "serde_json", "thiserror"]),
     ("pan123-hash", &["libc", "md-5", "sha1", "thiserror"]),
     ("pan123-transport", &["bytes", "thiserror"]),
     ("pan123-upload", &["pan123-hash", "pan123-proto", "pan123-transport", "thiserror"]),

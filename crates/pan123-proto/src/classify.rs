@@ -38,9 +38,12 @@ struct Row {
 enum Said {
     /// Anything.
     Anything,
-    /// The envelope carries this code, or there is no other code than the HTTP status and that is it.
+    /// The envelope carries this code.
     Code(i64),
-    /// It is not a success: a code other than 0, or an HTTP status of 400 or more.
+    /// The envelope's code lies in this range, both ends included.
+    Codes(i64, i64),
+    /// The service refuses: a code other than 0, or an HTTP status of 400 to 499. The words of an error page
+    /// that comes with 500 and more are a proxy's, and decide nothing.
     No,
     /// The HTTP status lies in this range, both ends included.
     Http(u16, u16),
@@ -54,8 +57,9 @@ impl Row {
     fn matches(&self, endpoint: Endpoint, http_status: u16, code: Option<i64>, message: &str) -> bool {
         let said = match self.answer {
             Said::Anything => true,
-            Said::Code(wanted) => code.unwrap_or(i64::from(http_status)) == wanted,
-            Said::No => http_status >= 400 || code.is_some_and(|code| code != 0),
+            Said::Code(wanted) => code == Some(wanted),
+            Said::Codes(from, to) => code.is_some_and(|code| (from..=to).contains(&code)),
+            Said::No => (400..500).contains(&http_status) || code.is_some_and(|code| code != 0),
             Said::Http(from, to) => (from..=to).contains(&http_status),
             Said::BareHttp(from, to) => code.is_none() && (from..=to).contains(&http_status),
             Said::OtherCode => (200..300).contains(&http_status) && code.is_some_and(|code| code != 0),
@@ -93,6 +97,9 @@ const STALE: &[&str] = &["token is expired", "token已过期", "token无效"];
 static TABLE: &[Row] = &[
     // The edge, before the service sees anything. Quoted in rclone's pull request 9047.
     row(&[], Said::Anything, &["forbidden client ip"], Blocked),
+    // Nothing of the service is under this path: another server, or a proxy, answered. Not what an upload
+    // that the service does not know looks like; that comes in an envelope.
+    row(&[], Said::BareHttp(404, 405), &[], Protocol),
 
     // Logins. Official FAQ; it prints "imit" for "limit".
     row(&[], Said::No, &["tokens number has exceeded", "tokens number exceeded"], LoginRefused),
@@ -153,23 +160,17 @@ static TABLE: &[Row] = &[
     row(&[], Said::No, &["文件不存在"], NotFound),
     // Inferred: no published text for an unknown or expired preuploadID.
     row(UPLOAD, Said::No, &["preuploadid", "preupload id", "预上传", "任务不存在", "不存在", "已过期", "已失效", "not found", "not exist"], NotFound),
-    row(UPLOAD, Said::Code(404), &[], NotFound),
-    row(&[Detail], Said::Code(404), &[], NotFound),
+    row(&[Slice, Complete, Detail], Said::Code(404), &[], NotFound),
 
     // A third-party page of the service: code 1, "内部错误". The other words are inferred.
     row(&[], Said::No, &["内部错误", "系统繁忙", "服务繁忙", "服务器繁忙", "服务异常", "internal error", "internal server error"], Server),
     row(&[], Said::Http(500, 599), &[], Server),
-    row(&[], Said::Code(500), &[], Server),
-    row(&[], Said::Code(502), &[], Server),
-    row(&[], Said::Code(503), &[], Server),
-    row(&[], Said::Code(504), &[], Server),
+    row(&[], Said::Codes(500, 599), &[], Server),
     row(&[], Said::Http(408, 408), &[], Server),
 
     // Anything else that the token calls refuse is about the login.
     row(TOKEN, Said::OtherCode, &[], LoginRefused),
     row(&[], Said::OtherCode, &[], Refused),
-    // No page of the service under this path: another server, or a proxy, answered.
-    row(&[], Said::BareHttp(404, 405), &[], Protocol),
     row(&[], Said::Http(400, 499), &[], Refused),
     // Redirects (never followed, the token stays here), 1xx, and successes without an envelope.
     row(&[], Said::Anything, &[], Protocol),
@@ -301,6 +302,10 @@ mod tests {
         }
         check(Create, 200, None, "<html>文件名 login page</html>", Protocol);
         check(Create, 404, None, "<h1>404</h1>", Protocol);
+        check(Slice, 404, None, "404 page not found", Protocol);
+        check(Slice, 404, 404, "unknown upload", NotFound);
+        check(Slice, 503, None, "backend not found, 空间不足", Server);
+        check(Slice, 503, 1, "preuploadID不存在", NotFound);
         check(Create, 404, 404, "", Refused);
         check(Slice, 408, None, "", BodyTimeout);
         check(Complete, 408, None, "", Server);
