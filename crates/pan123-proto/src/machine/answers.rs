@@ -168,7 +168,9 @@ impl Upload {
             TurnKind::Complete if refused && failures >= REFUSALS_MAX => {
                 self.restart(now, link, failure, None, failures, false)
             }
-            TurnKind::Create | TurnKind::Domain { .. } | TurnKind::Find { .. } if refused => {
+            TurnKind::Create | TurnKind::Domain { .. } | TurnKind::Find { .. }
+                if refused && (failure.class != Class::Protocol || failures >= REFUSALS_MAX) =>
+            {
                 let end =
                     if failure.class == Class::Protocol { FailedKind::Protocol } else { FailedKind::Refused };
                 self.turn_refused(now, link, kind, failure, end, failures);

@@ -19,7 +19,13 @@ struct Bench {
 }
 
 fn spec(slices: u64) -> UploadSpec {
-    UploadSpec { parent_id: 0, filename: "f".into(), contain_dir: false, duplicate: None, size: slices * SLICE }
+    UploadSpec {
+        parent_id: 0,
+        filename: "f".into(),
+        contain_dir: false,
+        duplicate: None,
+        size: slices * SLICE,
+    }
 }
 
 fn digests(spec: &UploadSpec, slice_size: u64) -> Digests {
@@ -40,7 +46,15 @@ impl Bench {
 
     fn with(upload: Upload) -> Self {
         let link = Link::new(LinkPolicy::default());
-        Self { upload, link, now: Duration::ZERO, in_flight: BTreeMap::new(), records: vec![], retries: 0, outcome: None }
+        Self {
+            upload,
+            link,
+            now: Duration::ZERO,
+            in_flight: BTreeMap::new(),
+            records: vec![],
+            retries: 0,
+            outcome: None,
+        }
     }
 
     /// Carries out everything that is to be done now; digests are made at once.

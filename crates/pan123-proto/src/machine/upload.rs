@@ -238,6 +238,11 @@ impl Upload {
         matches!(self.step, Step::Over)
     }
 
+    /// The digests are known, so nothing has to be hashed to go on.
+    pub fn digests_known(&self) -> bool {
+        self.digests.is_some()
+    }
+
     /// Slices acknowledged, and slices there are; `None` before `create`.
     pub fn slices(&self) -> Option<(u32, u32)> {
         self.remote.as_ref().map(|remote| (remote.slices.done(), remote.slices.count()))
