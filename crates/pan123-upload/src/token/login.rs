@@ -61,15 +61,16 @@ impl Login {
             request = request.header("Content-Type", "application/json");
         }
         request.body = Body::from_bytes(body);
-        let asked = match self.transport.send(request).await {
-            Ok(response) => decode(&Answer {
-                status: response.status,
-                body: &response.body,
-                trace_id: response.header("x-traceid"),
-                retry_after: response.header("retry-after"),
-            }),
-            Err(error) => Err(below_http(endpoint, &error)),
+        let response = match self.transport.send(request).await {
+            Ok(response) => response,
+            Err(error) => return Err(below_http(endpoint, error)),
         };
+        let asked = decode(&Answer {
+            status: response.status,
+            body: &response.body,
+            trace_id: response.header("x-traceid"),
+            retry_after: response.header("retry-after"),
+        });
         asked.map_err(|mut failure| {
             for secret in secrets {
                 failure.hide(secret.expose());
@@ -80,7 +81,7 @@ impl Login {
     }
 }
 
-fn below_http(endpoint: Endpoint, error: &transport::Error) -> Failure {
+fn below_http(endpoint: Endpoint, error: transport::Error) -> Error {
     use transport::ErrorKind as Kind;
     let class = match error.kind() {
         Kind::Dns | Kind::Connect | Kind::Proxy => Class::Connect,
@@ -89,8 +90,12 @@ fn below_http(endpoint: Endpoint, error: &transport::Error) -> Failure {
         Kind::BodyTimeout => Class::BodyTimeout,
         Kind::AnswerTimeout => Class::NoAnswer,
         Kind::BadAnswer => Class::Protocol,
-        Kind::Invalid => Class::Refused,
+        Kind::Invalid => {
+            let refused = Error::new(ErrorKind::Usage, endpoint.name(), error.to_string());
+            return refused.with_advice("Check the base URL.").with_source(error);
+        }
         _ => Class::Interrupted,
     };
-    Failure::local(endpoint, class, error.to_string())
+    let failure = Failure::local(endpoint, class, error.to_string());
+    Error::from(failure).with_advice(pan123_proto::advice(class, endpoint)).with_source(error)
 }
