@@ -13,4 +13,4 @@ pub use journal_dir::JournalDir;
 pub use private_dir::state_dir;
 pub use source::{Identity, Source, SourceRead};
 pub use store::{ResumeLog, ResumeStore, StoredLog};
-pub use token::{StaticToken, Token, TokenProvider};
+pub use token::{ClientCredentials, RefreshToken, StaticToken, Token, TokenProvider};
