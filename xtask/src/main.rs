@@ -3,6 +3,7 @@
 mod bench;
 mod bench_upload;
 mod measure;
+mod picture;
 mod process;
 mod raw_writer;
 mod test;
@@ -20,6 +21,8 @@ enum Task {
     /// Measure, and compare with others in the same run.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Record the program at work for the README.
+    Picture,
     /// Send a file's slices to an emulator as fast as sockets go (a part of `bench upload`).
     #[command(hide = true)]
     RawWriter(raw_writer::Options),
@@ -30,6 +33,7 @@ fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Test(options) => test::run(&options),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Picture => picture::run(),
         Task::RawWriter(options) => raw_writer::run(&options),
     }
 }
