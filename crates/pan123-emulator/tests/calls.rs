@@ -1,5 +1,8 @@
 //! The calls around an upload, the tolerance for how they are written, and the refusals.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::type_complexity, reason = "tables of cases")]
+
 mod support;
 
 use std::{collections::HashSet, fs, io::Write, time::Duration};

@@ -1,5 +1,7 @@
 //! Scripted faults and standing behaviour, as a client meets them.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,7 @@
 //! `kill -9` at any instant loses nothing that was acknowledged.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod support;
 
 use std::{

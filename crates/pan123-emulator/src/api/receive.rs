@@ -22,7 +22,8 @@ use crate::{
 
 /// Longest text field beside a file, in bytes.
 const FIELD_LEN_MAX: usize = 64 << 10;
-/// Largest file of `single/create`, in bytes. Source: its official page, "1GB"; taken as binary.
+/// Largest file of `single/create`, in bytes. Source: its official page, "1GB"; taken as
+/// binary, the wider reading, since nobody knows.
 const SINGLE_SIZE_MAX: u64 = 1 << 30;
 
 /// What takes the bytes of the file part.
