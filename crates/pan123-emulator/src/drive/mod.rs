@@ -32,7 +32,7 @@ use crate::{
 pub(crate) use index::{Duplicate, Node, Record, TokenKind, UploadRecord};
 pub(crate) use names::{check_name, hex, split_path};
 pub(crate) use state::ROOT;
-use state::State;
+use state::{End, State};
 pub(crate) use tree::Target;
 pub(crate) use upload::{Begun, Completion};
 pub(crate) use writer::Scratch;
@@ -122,7 +122,10 @@ impl Drive {
 
     fn stored_slice(&self, upload: &str, no: u32) -> io::Result<Option<(Arc<File>, Slice)>> {
         let mut state = self.state();
-        let Some(found) = state.uploads.get_mut(upload) else { return Ok(None) };
+        // The part file of an upload that ended has moved; opening it would make an empty one.
+        let Some(found) = state.uploads.get_mut(upload).filter(|upload| upload.end == End::Open) else {
+            return Ok(None);
+        };
         let Some(slice) = found.plan.slice(no).filter(|_| found.done.contains_key(&no)) else {
             return Ok(None);
         };
@@ -190,7 +193,7 @@ fn heal(state: &mut State, dir: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(&parts).map_err(Error::storage("list folder", &parts))? {
         let entry = entry.map_err(Error::storage("list folder", &parts))?;
         let is_open = entry.file_name().to_str().and_then(|name| state.uploads.get(name));
-        if is_open.is_none_or(|upload| upload.end != state::End::Open) {
+        if is_open.is_none_or(|upload| upload.end != End::Open) {
             fs::remove_file(entry.path()).map_err(Error::storage("remove part", &entry.path()))?;
         }
     }

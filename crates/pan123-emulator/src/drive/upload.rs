@@ -13,7 +13,7 @@ use pan123_proto::SlicePlan;
 
 use super::{
     Drive, Node, Record, UploadRecord, hex, positioned,
-    state::{End, Gate, Upload},
+    state::{End, Gate, State, Upload},
     tree::Target,
     writer::{Scratch, Sink, SliceWriter},
 };
@@ -164,6 +164,7 @@ impl Drive {
             let mut state = self.state();
             let upload = state.uploads.get_mut(id).ok_or_else(unknown)?;
             match upload.done.get(&no) {
+                _ if upload.end != End::Open => return Ok(()),
                 Some(stored) if stored == md5 => return Ok(()),
                 Some(_) => self.commit(&mut state, Record::Unslice { upload: id.clone(), no })?,
                 None => {}
@@ -224,22 +225,29 @@ impl Drive {
             upload.whole.clone()
         };
         let is_empty = self.upload(id).is_some_and(|upload| upload.size == 0);
-        if self.keep_bytes && !is_empty {
+        let digest = if self.keep_bytes && !is_empty {
             let digest =
                 whole.finish(self, id).map_err(|error| Refusal::internal("read part file", error))?;
             let Some(digest) = digest else { return Ok(Completion::Pending) };
-            let mut state = self.state();
-            let upload = state.uploads.get(id).ok_or_else(unknown)?;
-            if !Arc::ptr_eq(&upload.whole, &whole) && upload.end == End::Open {
-                return Ok(Completion::Pending);
-            }
-            if upload.end == End::Open && hex(&digest) != upload.record.etag {
-                self.commit(&mut state, Record::Failed { upload: id.to_owned() })?;
-                let _ = fs::remove_file(self.part_path(id));
-                return Err(Refusal::upload_failed());
-            }
+            Some(hex(&digest))
+        } else {
+            None
+        };
+        // From here to the end under one lock, so that no slice changes after the check.
+        let mut state = self.state();
+        let upload = state.uploads.get(id).ok_or_else(unknown)?;
+        match upload.end {
+            End::Done(file) => return Ok(Completion::Done(file)),
+            End::Failed => return Err(Refusal::upload_failed()),
+            End::Open if !Arc::ptr_eq(&upload.whole, &whole) => return Ok(Completion::Pending),
+            End::Open => {}
         }
-        self.put_in_place(id).map(Completion::Done)
+        if digest.is_some_and(|digest| digest != upload.record.etag) {
+            self.commit(&mut state, Record::Failed { upload: id.to_owned() })?;
+            let _ = fs::remove_file(self.part_path(id));
+            return Err(Refusal::upload_failed());
+        }
+        self.put_in_place(&mut state, id).map(Completion::Done)
     }
 
     /// Fails an upload for good, as a failed check does.
@@ -251,25 +259,22 @@ impl Drive {
         Ok(())
     }
 
-    fn put_in_place(&self, id: &str) -> Result<i64, Refusal> {
-        let mut state = self.state();
+    fn put_in_place(&self, state: &mut State, id: &str) -> Result<i64, Refusal> {
         let upload = state.uploads.get_mut(id).ok_or_else(unknown)?;
-        if let End::Done(file) = upload.end {
-            return Ok(file);
-        }
         let record = upload.record.clone();
         if self.keep_bytes {
+            // An empty file has had no slice to make its part file.
             self.open_part(upload).map_err(|error| Refusal::internal("open part file", error))?;
         }
         let target = Target { parent: record.parent, name: record.name, duplicate: record.duplicate };
-        let place = self.place(&state, &target)?;
+        let place = self.place(state, &target)?;
         let file = state.new_id();
         let node = Node {
             upload: Some(id.to_owned()),
             replaces: place.replaces,
             ..self.new_node(file, record.parent, &place.name, record.size, &record.etag)
         };
-        self.settle(&mut state, node)
+        self.settle(state, node)
     }
 
     /// `single/create`: all bytes of a file came at once.
