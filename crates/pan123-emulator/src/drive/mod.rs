@@ -133,8 +133,10 @@ impl Drive {
         Ok(Some((part, slice)))
     }
 
-    fn slice_count(&self, upload: &str) -> Option<u32> {
-        self.state().uploads.get(upload).map(|upload| upload.plan.count())
+    /// Whether the file ends with this slice; 0 stands for no slice at all.
+    fn is_last_slice(&self, upload: &str, no: u32) -> bool {
+        let is_last = |upload: &state::Upload| upload.plan.count() == no || upload.plan.size() == 0;
+        self.state().uploads.get(upload).is_some_and(is_last)
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     Drive, Node, Record, UploadRecord, hex, positioned,
     state::{End, Gate, State, Upload},
     tree::Target,
+    whole::Whole,
     writer::{Scratch, Sink, SliceWriter},
 };
 use crate::reply::Refusal;
@@ -33,6 +34,14 @@ pub(crate) enum Completion {
     Done(i64),
     /// The check was interrupted, or a slice came in between: ask again.
     Pending,
+}
+
+/// Where the slices of an upload are.
+enum Slices {
+    /// All in the part file.
+    Stored(Arc<Whole>),
+    /// In this file.
+    Moved(i64),
 }
 
 fn unknown() -> Refusal {
@@ -207,25 +216,11 @@ impl Drive {
 
     /// `upload_complete`: checks the whole file and puts it in its place. Takes as long as the MD5 does.
     pub(crate) fn complete(&self, id: &str) -> Result<Completion, Refusal> {
-        let whole = {
-            let state = self.state();
-            let upload = state.uploads.get(id).ok_or_else(unknown)?;
-            match upload.end {
-                End::Done(file) => return Ok(Completion::Done(file)),
-                End::Failed => return Err(Refusal::upload_failed()),
-                End::Open => {}
-            }
-            let missing = |no: &u32| !upload.done.contains_key(no);
-            if upload.record.size > 0
-                && let Some(first) = (1..=upload.plan.count()).find(missing)
-            {
-                let count = upload.plan.count() as usize - upload.done.len();
-                return Err(Refusal::bad(format!("分片未全部上传: 缺{count}个，第一个是{first}")));
-            }
-            upload.whole.clone()
+        let whole = match self.check_slices(id)? {
+            Slices::Moved(file) => return Ok(Completion::Done(file)),
+            Slices::Stored(whole) => whole,
         };
-        let is_empty = self.upload(id).is_some_and(|upload| upload.size == 0);
-        let digest = if self.keep_bytes && !is_empty {
+        let digest = if self.keep_bytes {
             let digest =
                 whole.finish(self, id).map_err(|error| Refusal::internal("read part file", error))?;
             let Some(digest) = digest else { return Ok(Completion::Pending) };
@@ -250,11 +245,32 @@ impl Drive {
         self.put_in_place(&mut state, id).map(Completion::Done)
     }
 
+    /// Whether all slices are there, or have become a file.
+    fn check_slices(&self, id: &str) -> Result<Slices, Refusal> {
+        let state = self.state();
+        let upload = state.uploads.get(id).ok_or_else(unknown)?;
+        match upload.end {
+            End::Done(file) => return Ok(Slices::Moved(file)),
+            End::Failed => return Err(Refusal::upload_failed()),
+            End::Open => {}
+        }
+        let missing = |no: &u32| !upload.done.contains_key(no);
+        // An empty file needs no slice.
+        match (1..=upload.plan.count()).find(missing) {
+            Some(first) if upload.record.size > 0 => {
+                let count = upload.plan.count() as usize - upload.done.len();
+                Err(Refusal::bad(format!("分片未全部上传: 缺{count}个，第一个是{first}")))
+            }
+            _ => Ok(Slices::Stored(upload.whole.clone())),
+        }
+    }
+
     /// Fails an upload for good, as a failed check does.
     pub(crate) fn fail(&self, id: &str) -> Result<(), Refusal> {
         let mut state = self.state();
         if state.uploads.get(id).is_some_and(|upload| upload.end == End::Open) {
             self.commit(&mut state, Record::Failed { upload: id.to_owned() })?;
+            let _ = fs::remove_file(self.part_path(id));
         }
         Ok(())
     }
