@@ -141,7 +141,7 @@ fn run_step(workspace: &Workspace, tools: &Tools, step: &Step, strict: bool) -> 
     }
     let [program, arguments @ ..] = step.command else { bail!("step {:?} has no command", step.name) };
     let mut command = if *program == "cargo" { workspace.cargo() } else { workspace.command(program) };
-    command.args(arguments).env("RUSTDOCFLAGS", "-D warnings");
+    command.args(arguments).env("RUSTDOCFLAGS", "-D warnings").env("TERM", "dumb");
     tools.tell(&mut command);
 
     let log = workspace.scratch().join("logs").join(format!("{}.log", step.name.replace(' ', "-")));

@@ -38,11 +38,9 @@ pub(crate) const NPM: Need = Need::Program { probe: &["npm", "--version"], debia
 pub(crate) const FORM_DATA: Need = Need::Node { folder: "crates/pan123-emulator/tests/node" };
 /// Python 3.
 pub(crate) const PYTHON: Need = Need::Program { probe: &["python3", "--version"], debian: "python3" };
-#[allow(dead_code)]
 /// Virtual environments for Python 3, with pip.
 pub(crate) const VENV: Need =
     Need::Program { probe: &["python3", "-c", "import ensurepip, venv"], debian: "python3-venv" };
-#[allow(dead_code)]
 /// Other clients of the service, to measure against.
 pub(crate) const CLIENTS: Need = Need::Python { folder: "xtask/clients", env: "PAN123_CLIENTS_PYTHON" };
 /// `cargo fmt`.
@@ -84,6 +82,16 @@ impl Tools {
     /// Tells `command` where things are.
     pub(crate) fn tell(&self, command: &mut Command) {
         command.envs(self.variables.iter().map(|(name, path)| (name, path)));
+    }
+
+    /// Where the packages of `need` are.
+    pub(crate) fn variable(&self, need: Need) -> Option<&Path> {
+        let name = match need {
+            Need::Node { .. } => "NODE_PATH",
+            Need::Python { env, .. } => env,
+            Need::Program { .. } | Need::Rustup { .. } => return None,
+        };
+        self.variables.iter().find(|(known, _)| *known == name).map(|(_, path)| path.as_path())
     }
 
     fn meet(&mut self, workspace: &Workspace, need: Need) -> anyhow::Result<()> {

@@ -179,8 +179,7 @@ static TABLE: &[Row] = &[
 #[rustfmt::skip]
 static ADVICE: &[(Class, &[Endpoint], &str)] = &[
     (Auth, &[], "Renew the access token (it expires, and a newer one pushes it out) and run the same command again."),
-    (LoginRefused, TOKEN, "Check client id and secret, that the account has the developer package, and that it is not logged in on too many devices; asking for more tokens makes it worse."),
-    (LoginRefused, &[], "Check that the account has the developer package and is not logged in on too many devices; asking for more tokens makes it worse."),
+    (LoginRefused, &[], "Check token, client id and secret, that the account has the developer package, and that it is not logged in on too many devices; asking for more tokens makes it worse."),
     (RateLimited, &[], "Wait a minute, use one process per account, and run the same command again."),
     (Verifying, &[], "The service is still checking the file: ask again in a while, nothing has to be sent again."),
     (QueueBusy, &[], "The service's instant-upload queue is full: run the same command again in a minute."),
@@ -191,7 +190,7 @@ static ADVICE: &[(Class, &[Endpoint], &str)] = &[
     (Exists, &[], "Choose another name, or say that both files are kept or that the old one is overwritten."),
     (NotFound, UPLOAD, "The service no longer knows this upload: start it again from the beginning."),
     (NotFound, &[], "Check the id; the file may have been moved to the recycle bin or deleted."),
-    (NoSpace, &[], "Free some space in the drive (the recycle bin counts), or enlarge it, then run the same command again."),
+    (NoSpace, &[], "Free some space in the drive or enlarge it, then run the same command again."),
     (Blocked, &[], "The service refuses this network address: use a connection in mainland China, or a proxy there."),
     (BodyTimeout, &[], "The upload gateway drops a request after about 60 s: send fewer slices at once, or use a faster uplink."),
     (Server, &[], "The service failed on its side: run the same command later; what is acknowledged is not sent again."),

@@ -1,11 +1,6 @@
 //! Carries out what the state machine of an upload asks for. Decides nothing.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU64,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, num::NonZeroU64, pin::Pin, sync::Arc, time::Duration};
 
 use pan123_proto::{
     Class, Endpoint, Failure,
@@ -19,9 +14,10 @@ use tokio::{
 };
 
 use crate::{
+    blocking::blocking,
     client::Shared,
     error::{Error, ErrorKind},
-    hashing::Hashing,
+    hashing,
     resume::Resume,
     service::{Part, PartMeter},
     source::SourceRead,
@@ -32,23 +28,25 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs one upload to its end.
-pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, stop: watch::Receiver<Option<Stop>>) -> Result<Uploaded, Error> {
+pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) -> Result<Uploaded, Error> {
     let started = Instant::now();
-    let (resume, records) = match Resume::open(&shared, &job).await {
-        Ok(opened) => opened,
-        Err(error) => return Err(error),
+    let (resume, records) = tokio::select! {
+        biased;
+        stop = asked_to_stop(&mut stop) => return Err(stopped(stop)),
+        opened = Resume::open(&shared, &job) => opened?,
     };
     let (policy, seed) = (shared.policy.clone(), fastrand::u64(..));
     let upload = machine::Upload::resume(job.spec.clone(), policy, seed, shared.now(), &records);
     if upload.digests_known() {
         job.counters.hashed(job.spec.size);
     }
-    let mut driver = Driver {
+    let driver = Driver {
         upload,
         requests: JoinSet::new(),
         under_way: HashMap::new(),
         hashing: None,
         resume,
+        stop,
         source_error: None,
         last_error: None,
         bytes_sent: 0,
@@ -56,15 +54,21 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, stop: watch::Receive
         shared,
         job,
     };
-    driver.run(stop).await
+    driver.run().await
 }
+
+/// Tells when the upload's user has had enough of it.
+pub(crate) type Stopping = watch::Receiver<Option<Stop>>;
+
+type BoxedHash = Pin<Box<dyn Future<Output = Result<machine::Digests, Error>> + Send>>;
 
 struct Driver {
     upload: machine::Upload,
     requests: JoinSet<(TryId, Result<Reply, Error>)>,
     under_way: HashMap<TryId, UnderWay>,
-    hashing: Option<Hashing>,
+    hashing: Option<BoxedHash>,
     resume: Resume,
+    stop: Stopping,
     /// What went wrong with the source, in full.
     source_error: Option<Error>,
     /// The last failure of a request, for its cause.
@@ -84,7 +88,7 @@ struct UnderWay {
 }
 
 impl Driver {
-    async fn run(&mut self, mut stop: watch::Receiver<Option<Stop>>) -> Result<Uploaded, Error> {
+    async fn run(mut self) -> Result<Uploaded, Error> {
         let shared = self.shared.clone();
         loop {
             // Registered before the link is looked at, so that no wake-up falls between the two.
@@ -100,8 +104,8 @@ impl Driver {
             let wake = self.wake_at();
             tokio::select! {
                 biased;
-                stop = wait_for_stop(&mut stop) => self.tell(Input::Stop(stop)),
-                Some(joined) = self.requests.join_next() => self.answered(joined),
+                stop = asked_to_stop(&mut self.stop) => self.tell(Input::Stop(stop)),
+                Some(joined) = self.requests.join_next() => self.answered(joined).await,
                 hashed = finished(&mut self.hashing) => self.hashed(hashed),
                 () = tokio::time::sleep_until(wake) => self.look(),
                 () = &mut moved => {}
@@ -148,15 +152,16 @@ impl Driver {
 
     fn hash(&mut self, slice_size: u64, again: bool) {
         let job = self.job.clone();
+        let (source, identity) = (job.source.clone(), job.identity);
         let progress = move |bytes| job.counters.hashed(bytes);
         let slice_size = NonZeroU64::new(slice_size).unwrap_or(NonZeroU64::MIN);
         tracing::debug!(slice_size, again, "hashing {}", self.job.source.describe());
-        self.hashing = Some(Hashing::start(self.job.source.clone(), slice_size, progress));
+        self.hashing = Some(Box::pin(hashing::hash(source, identity, slice_size, progress)));
     }
 
     fn hashed(&mut self, result: Result<machine::Digests, Error>) {
         self.hashing = None;
-        match result.and_then(|digests| self.job.source.check(&self.job.identity).map(|()| digests)) {
+        match result {
             Ok(digests) => {
                 self.job.counters.hashed(self.job.spec.size);
                 self.tell(Input::Hashed(digests));
@@ -187,7 +192,7 @@ impl Driver {
         self.under_way.insert(id, UnderWay { task, meter, endpoint });
     }
 
-    fn answered(&mut self, joined: Result<(TryId, Result<Reply, Error>), tokio::task::JoinError>) {
+    async fn answered(&mut self, joined: Result<(TryId, Result<Reply, Error>), tokio::task::JoinError>) {
         let (id, result) = match joined {
             Ok(answer) => answer,
             // Aborted, as asked.
@@ -201,7 +206,7 @@ impl Driver {
             Ok(reply) => self.tell(Input::Replied { id, reply }),
             Err(error) => {
                 tracing::debug!(call = request.endpoint.name(), sent, "{error}");
-                if let Some(cause) = self.source_at_fault(&error) {
+                if let Some(cause) = self.source_at_fault(&error).await {
                     return self.source_failed(cause);
                 }
                 let failure = error.to_failure(request.endpoint);
@@ -213,26 +218,42 @@ impl Driver {
 
     /// The source's own error behind a failed request: it could not be read, or it is not what was hashed, which
     /// the service notices as bytes that do not fit their MD5.
-    fn source_at_fault(&self, error: &Error) -> Option<Error> {
+    async fn source_at_fault(&mut self, error: &Error) -> Option<Error> {
         let suspect =
             matches!(error.class(), Some(Class::Source | Class::Refused | Class::VerifyFailed | Class::Protocol));
-        if !suspect {
-            return None;
-        }
-        if let Err(changed) = self.job.source.check(&self.job.identity) {
+        if suspect && let Some(Err(changed)) = self.check_source().await {
             return Some(changed);
         }
         (error.class() == Some(Class::Source)).then(|| error.clone())
     }
 
+    /// Whether the source is what it was when the upload began. `None`: the upload was stopped meanwhile.
+    async fn check_source(&mut self) -> Option<Result<(), Error>> {
+        let (source, identity) = (self.job.source.clone(), self.job.identity);
+        self.unless_stopped(blocking("check", move || source.check(&identity))).await
+    }
+
+    /// Waits for something that may hang, but no longer than the upload's user does.
+    async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            stop = asked_to_stop(&mut self.stop) => self.tell(Input::Stop(stop)),
+            result = work => return Some(result),
+        }
+        None
+    }
+
     async fn save(&mut self, record: &Record, durable: bool) {
         if matches!(record, Record::Completing) {
             // The last chance to see a change that the slice MD5s cannot show, because the slice went out before it.
-            if let Err(changed) = self.job.source.check(&self.job.identity) {
+            if let Some(Err(changed)) = self.check_source().await {
                 return self.source_failed(changed);
             }
         }
-        self.resume.save(record, durable).await;
+        let saved = self.resume.save(record, durable);
+        if durable {
+            self.unless_stopped(saved).await;
+        }
     }
 
     fn watch(&mut self, event: &Event) {
@@ -278,12 +299,12 @@ impl Driver {
         self.job.counters.sent(self.upload.bytes_acknowledged(), in_flight);
     }
 
-    async fn end(&mut self, outcome: Outcome) -> Result<Uploaded, Error> {
+    async fn end(mut self, outcome: Outcome) -> Result<Uploaded, Error> {
         self.requests.abort_all();
         self.hashing = None;
         match outcome {
             Outcome::Completed(done) => {
-                self.resume.forget().await;
+                self.forget().await;
                 let size = self.job.spec.size;
                 self.job.counters.sent(size, 0);
                 Ok(Uploaded {
@@ -299,7 +320,7 @@ impl Driver {
             Outcome::Failed(failed) => {
                 let keep = failed.resumable;
                 if !keep {
-                    self.resume.forget().await;
+                    self.forget().await;
                 }
                 Err(self.source_error.take().unwrap_or_else(|| match self.last_error.take() {
                     Some(cause) => Error::from(failed).with_source(cause),
@@ -309,7 +330,14 @@ impl Driver {
             Outcome::Stopped(stop) => Err(stopped(stop)),
         }
     }
+
+    async fn forget(&mut self) {
+        let _ = tokio::time::timeout(FORGET_FOR, self.resume.forget()).await;
+    }
 }
+
+/// How long to wait for a log to be emptied. One that stays behind costs the next upload a request, no more.
+const FORGET_FOR: Duration = Duration::from_millis(200);
 
 /// Sends one request of an upload.
 async fn request(shared: &Shared, job: &Job, call: Call, meter: Arc<PartMeter>) -> Result<Reply, Error> {
@@ -357,7 +385,7 @@ fn stopped(stop: Stop) -> Error {
     Error::new(kind, "upload", words).with_advice(advice).with_resumable(true)
 }
 
-async fn wait_for_stop(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
+async fn asked_to_stop(stop: &mut Stopping) -> Stop {
     let stopped = stop.wait_for(Option::is_some).await.map(|stop| *stop);
     match stopped {
         Ok(Some(stop)) => stop,
@@ -366,9 +394,9 @@ async fn wait_for_stop(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
     }
 }
 
-async fn finished(hashing: &mut Option<Hashing>) -> Result<machine::Digests, Error> {
+async fn finished(hashing: &mut Option<BoxedHash>) -> Result<machine::Digests, Error> {
     match hashing {
-        Some(hashing) => hashing.finished().await,
+        Some(hashing) => hashing.await,
         None => std::future::pending().await,
     }
 }

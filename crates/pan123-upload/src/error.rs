@@ -106,6 +106,28 @@ impl ErrorKind {
         matches!(self, Self::Network | Self::Timeout | Self::SlowUplink | Self::Server | Self::RateLimited)
     }
 
+    /// The exit code of the program for an error of this kind. Listed in `docs/errors.md`.
+    ///
+    /// 1 a defect, 2 usage, 3 login, 4 local file or name, 5 gave up but resumable, 6 refused by the
+    /// service, 7 verification failed, 130 interrupted. 0 is for uploads that are done.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::Usage => 2,
+            Self::Login => 3,
+            Self::Source | Self::SourceChanged | Self::Name | Self::Store => 4,
+            Self::Network
+            | Self::Tls
+            | Self::Timeout
+            | Self::SlowUplink
+            | Self::Server
+            | Self::RateLimited => 5,
+            Self::Refused | Self::Protocol => 6,
+            Self::Verify => 7,
+            Self::Cancelled | Self::Paused => 130,
+        }
+    }
+
     fn of(class: Class) -> Self {
         match class {
             Class::Auth | Class::LoginRefused => Self::Login,
@@ -298,6 +320,7 @@ impl From<Failure> for Error {
         let mut error = Self::new(ErrorKind::of(failure.class), failure.endpoint.name(), failure.message);
         let inner = &mut *error.0;
         inner.class = Some(failure.class);
+        inner.advice = pan123_proto::advice(failure.class, failure.endpoint).to_owned();
         inner.http_status = failure.http_status;
         inner.code = failure.code;
         inner.trace_id = failure.trace_id;

@@ -12,51 +12,43 @@ use std::{
 use pan123_hash::{Input, Options};
 use pan123_proto::{Md5, machine::Digests};
 use pan123_transport::ReadAt;
-use tokio::sync::oneshot;
 
 use crate::{
+    blocking::blocking,
     error::{Error, ErrorKind},
-    source::{Source, SourceRead},
+    source::{Identity, Source, SourceRead},
 };
 
-/// A hash pass under way. Dropping it stops the thread soon; nobody waits for it.
-pub(crate) struct Hashing {
-    result: oneshot::Receiver<Result<Digests, Error>>,
-    cancel: Arc<AtomicBool>,
-}
+/// Stops the hashing that it was given to, soon, when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct HashGuard(Arc<AtomicBool>);
 
-impl Hashing {
-    /// Starts to hash; `progress` is called with the bytes hashed so far.
-    ///
-    /// A thread rather than a task, because a custom source may block in a read for as long as it likes.
-    pub(crate) fn start(source: Source, slice_size: NonZeroU64, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        let cancel = Arc::new(AtomicBool::new(false));
-        let (sender, result) = oneshot::channel();
-        let flag = cancel.clone();
-        let spawned = std::thread::Builder::new().name("pan123-hash".into()).spawn(move || {
-            let options = Options::new(slice_size).progress(&progress).cancel(&flag);
-            let digests = pan123_hash::hash_input(&SourceInput(&source), &options);
-            let _ = sender.send(digests.map(from_hash).map_err(|error| hash_error(&source, &error)));
-        });
-        if let Err(error) = spawned {
-            // The sender is gone with the closure, which `finished` reports.
-            tracing::error!(%error, "no thread to hash on");
-        }
-        Self { result, cancel }
-    }
-
-    /// The digests, once they are there.
-    pub(crate) async fn finished(&mut self) -> Result<Digests, Error> {
-        (&mut self.result).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Internal, "hash", "the hashing thread could not be started or died"))
-        })
-    }
-}
-
-impl Drop for Hashing {
+impl Drop for HashGuard {
     fn drop(&mut self) {
-        self.cancel.store(true, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Hashes a source that has to be in the state `identity` before and after. `progress` is called with the
+/// bytes hashed so far. Dropping the future stops the hashing.
+pub(crate) async fn hash(
+    source: Source,
+    identity: Identity,
+    slice_size: NonZeroU64,
+    progress: impl Fn(u64) + Send + Sync + 'static,
+) -> Result<Digests, Error> {
+    let guard = HashGuard::default();
+    let cancel = guard.0.clone();
+    let digests = blocking("hash", move || {
+        let options = Options::new(slice_size).progress(&progress).cancel(&cancel);
+        let digests = pan123_hash::hash_input(&SourceInput(&source), &options);
+        let digests = digests.map_err(|error| hash_error(&source, &error))?;
+        source.check(&identity)?;
+        Ok(from_hash(digests))
+    });
+    let digests = digests.await;
+    drop(guard);
+    digests
 }
 
 /// A source as the hashing crate wants it.
@@ -110,14 +102,11 @@ pub(crate) async fn range(source: Source, offset: u64, len: u64) -> Result<Md5, 
             ReadAt::read_at(&self.0, self.1 + offset, &mut buf[..len])
         }
     }
-    let work = move || {
+    blocking("hash", move || {
         let input = Range(source.clone(), offset, len);
         let whole = NonZeroU64::new(len).unwrap_or(NonZeroU64::MIN);
-        pan123_hash::hash_input(&input, &Options::new(whole)).map_err(|error| hash_error(&source, &error))
-    };
-    let digests = tokio::task::spawn_blocking(work).await;
-    match digests {
-        Ok(digests) => digests.map(|digests| Md5(digests.etag)),
-        Err(_) => Err(Error::new(ErrorKind::Internal, "hash", "the hashing thread died")),
-    }
+        let digests = pan123_hash::hash_input(&input, &Options::new(whole));
+        digests.map(|digests| Md5(digests.etag)).map_err(|error| hash_error(&source, &error))
+    })
+    .await
 }

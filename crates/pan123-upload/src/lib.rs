@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod blocking;
 mod client;
 mod driver;
 mod error;
@@ -35,7 +36,7 @@ pub use private_dir::state_dir;
 pub use progress::Progress;
 pub use source::{Identity, Source, SourceRead};
 pub use store::{ResumeLog, ResumeStore, StoredLog};
-pub use token::{StaticToken, Token, TokenProvider};
+pub use token::{ClientCredentials, RefreshToken, StaticToken, Token, TokenProvider};
 pub use upload::{Target, Upload, Uploaded};
 
 pub use pan123_proto as proto;

@@ -165,7 +165,7 @@ impl Service {
     ) -> Result<T, Error> {
         let token = self.tokens.get(None).await?;
         let response = self.send(endpoint, server, payload, &token).await?;
-        let refusal = match decode(&answer(&response)) {
+        let refusal = match read(&response, decode, &token) {
             Err(failure) if failure.class == Class::Auth => failure,
             result => return Ok(result?),
         };
@@ -173,7 +173,7 @@ impl Service {
         match self.tokens.get(Some(&token)).await {
             Ok(renewed) => {
                 let response = self.send(endpoint, server, payload, &renewed).await?;
-                Ok(decode(&answer(&response))?)
+                Ok(read(&response, decode, &renewed)?)
             }
             // The service's own words say more than that there is no other token.
             Err(error) if error.class().is_none() && error.kind() == ErrorKind::Login => Err(refusal.into()),
@@ -195,7 +195,7 @@ impl Service {
         };
         let path = format!("{}{query}", endpoint.path());
         let mut request = Request::new(method, server.unwrap_or(&self.base).join(&path))
-            .header("Platform", "open_platform")
+            .header(wire::PLATFORM_HEADER.0, wire::PLATFORM_HEADER.1)
             .header("User-Agent", self.user_agent.as_str())
             .header("Authorization", format!("Bearer {}", token.expose()));
         request.clocks = CLOCKS;
@@ -271,6 +271,11 @@ fn answer(response: &Response) -> Answer<'_> {
         trace_id: response.header("x-traceid"),
         retry_after: response.header("retry-after"),
     }
+}
+
+/// Reads an answer; a failure never repeats the token, whatever the server echoes.
+fn read<T>(response: &Response, decode: fn(&Answer<'_>) -> Result<T, Failure>, token: &Token) -> Result<T, Failure> {
+    decode(&answer(response)).map_err(|failure| failure.hide(token.expose()))
 }
 
 fn transport_error(endpoint: Endpoint, error: pan123_transport::Error) -> Error {

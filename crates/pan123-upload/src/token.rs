@@ -1,5 +1,13 @@
 //! Access tokens and where they come from.
 
+mod cache;
+mod client_credentials;
+mod login;
+mod refresh_token;
+
+pub use client_credentials::ClientCredentials;
+pub use refresh_token::RefreshToken;
+
 use std::fmt;
 
 use pan123_transport::BoxFuture;
