@@ -1,13 +1,18 @@
 //! One account of the service, and everything its uploads share.
 
-use std::{fmt, num::NonZeroU64, path::PathBuf, sync::{Arc, Mutex, MutexGuard}, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 use pan123_proto::{
-    Endpoint, Md5, names,
-    machine::{Link, LinkPolicy, Parallel, Policy, Reply, UploadSpec},
+    Endpoint, Md5,
+    machine::{Link, LinkPolicy, Parallel, Policy, Reply},
+    names,
     wire::{self, SliceFields},
 };
-use pan123_transport::{HttpOptions, HttpTransport, Layer, PlainHttp, ServerUrl, Transport};
+use pan123_transport::{HttpTransport, HttpTransportBuilder, Layer, PlainHttp, ServerUrl, Transport};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
@@ -66,7 +71,7 @@ pub struct ClientBuilder {
     store: Option<Arc<dyn ResumeStore>>,
     link: LinkPolicy,
     policy: Policy,
-    http: HttpOptions,
+    http: HttpTransportBuilder,
     plain_http: bool,
     user_agent: String,
 }
@@ -176,10 +181,14 @@ impl ClientBuilder {
                 .with_advice("Give an access token, or a client id and its secret.")
         })?;
         let base = ServerUrl::base(&self.base_url).map_err(|error| usage(error.to_string()))?;
-        let plain_http = if self.plain_http { PlainHttp::anywhere() } else { PlainHttp::loopback().and_base(&base) };
+        let plain_http =
+            if self.plain_http { PlainHttp::anywhere() } else { PlainHttp::loopback().and_base(&base) };
         let transport = match self.transport {
             Some(transport) => transport,
-            None => Arc::new(HttpTransport::new(self.http.plain_http(plain_http.clone())).map_err(|error| usage(error.to_string()))?),
+            None => {
+                let http = self.http.plain_http(plain_http.clone()).build();
+                Arc::new(http.map_err(|error| usage(error.to_string()))?)
+            }
         };
         let service = Service {
             transport: pan123_transport::stack(transport, &self.layers),
@@ -230,7 +239,7 @@ impl Client {
             store: None,
             link: LinkPolicy::default(),
             policy: Policy::default(),
-            http: HttpOptions::default(),
+            http: HttpTransport::builder(),
             plain_http: false,
             user_agent: concat!("pan123/", env!("CARGO_PKG_VERSION")).into(),
         }
@@ -289,7 +298,10 @@ impl Client {
         };
         let part = Part { source, offset, len, meter: Arc::default() };
         let fields = SliceFields { preupload_id: &preupload_id, slice_no, md5 };
-        self.paced(Endpoint::Slice, self.0.service.slice(&server, &fields, &part)).await.map(drop).map_err(|e| e.with_slice_no(slice_no))
+        self.paced(Endpoint::Slice, self.0.service.slice(&server, &fields, &part))
+            .await
+            .map(drop)
+            .map_err(|e| e.with_slice_no(slice_no))
     }
 
     /// `upload_complete`, once: the file id, or `None` while the service is still at it.
@@ -316,15 +328,23 @@ impl Client {
     /// # Errors
     ///
     /// As [`create`](Self::create); [`ErrorKind::Usage`] when `size` is not that of the source.
-    pub async fn single(&self, server: &str, fields: &wire::SingleFields<'_>, source: Source) -> Result<Option<i64>, Error> {
+    pub async fn single(
+        &self,
+        server: &str,
+        fields: &wire::SingleFields<'_>,
+        source: Source,
+    ) -> Result<Option<i64>, Error> {
         let len = source.size();
         if fields.size != len {
             let message = format!("the size given is {} bytes, and the source has {len}", fields.size);
             return Err(Error::new(ErrorKind::Usage, "single_create", message));
         }
         if len > names::SINGLE_SIZE_MAX {
-            let message = format!("the file has {len} bytes, and one request takes at most {}", names::SINGLE_SIZE_MAX);
-            return Err(Error::new(ErrorKind::Usage, "single_create", message).with_advice("Upload it in slices."));
+            let message =
+                format!("the file has {len} bytes, and one request takes at most {}", names::SINGLE_SIZE_MAX);
+            return Err(
+                Error::new(ErrorKind::Usage, "single_create", message).with_advice("Upload it in slices.")
+            );
         }
         let part = Part { source, offset: 0, len, meter: Arc::default() };
         let reply = self.paced(Endpoint::Single, self.0.service.single(server, fields, &part)).await?;
@@ -377,7 +397,11 @@ impl Client {
     }
 
     /// Sends a request when its turn has come, and lets the link learn from the answer.
-    async fn paced<T>(&self, endpoint: Endpoint, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn paced<T>(
+        &self,
+        endpoint: Endpoint,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         loop {
             let ready_at = {
                 let mut link = self.0.link();

@@ -219,8 +219,10 @@ impl Driver {
     /// The source's own error behind a failed request: it could not be read, or it is not what was hashed, which
     /// the service notices as bytes that do not fit their MD5.
     async fn source_at_fault(&mut self, error: &Error) -> Option<Error> {
-        let suspect =
-            matches!(error.class(), Some(Class::Source | Class::Refused | Class::VerifyFailed | Class::Protocol));
+        let suspect = matches!(
+            error.class(),
+            Some(Class::Source | Class::Refused | Class::VerifyFailed | Class::Protocol)
+        );
         if suspect && let Some(Err(changed)) = self.check_source().await {
             return Some(changed);
         }
@@ -295,7 +297,12 @@ impl Driver {
         if let Some((done, count)) = self.upload.slices() {
             self.job.counters.slices(done, count);
         }
-        let in_flight = self.under_way.values().filter_map(|request| request.meter.as_ref()).map(|meter| meter.bytes()).sum();
+        let in_flight = self
+            .under_way
+            .values()
+            .filter_map(|request| request.meter.as_ref())
+            .map(|meter| meter.bytes())
+            .sum();
         self.job.counters.sent(self.upload.bytes_acknowledged(), in_flight);
     }
 

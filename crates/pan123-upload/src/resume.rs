@@ -1,7 +1,7 @@
 //! The log of one upload: read at its start, added to under way, gone at its end.
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::mpsc,
     time::{SystemTime, UNIX_EPOCH},
 };
 

@@ -13,7 +13,10 @@ use pan123_proto::{
     multipart::{self, Boundary, Frame},
     wire::{self, CreateRequest, SingleFields, SliceFields},
 };
-use pan123_transport::{Body, Clocks, ErrorKind as TransportErrorKind, Meter, Method, Pace, Request, Response, PlainHttp, ServerUrl, Transport};
+use pan123_transport::{
+    Body, Clocks, ErrorKind as TransportErrorKind, Meter, Method, Pace, PlainHttp, Request, Response,
+    ServerUrl, Transport,
+};
 
 use crate::{
     error::{Error, ErrorKind},
@@ -75,13 +78,25 @@ impl Service {
         }
     }
 
-    pub(crate) async fn slice(&self, server: &str, fields: &SliceFields<'_>, part: &Part) -> Result<Reply, Error> {
-        let frame = multipart::slice(fields, &boundary()).map_err(|error| form_error(Endpoint::Slice, &error))?;
+    pub(crate) async fn slice(
+        &self,
+        server: &str,
+        fields: &SliceFields<'_>,
+        part: &Part,
+    ) -> Result<Reply, Error> {
+        let frame =
+            multipart::slice(fields, &boundary()).map_err(|error| form_error(Endpoint::Slice, &error))?;
         self.send_form(Endpoint::Slice, server, frame, part, decode::slice).await
     }
 
-    pub(crate) async fn single(&self, server: &str, fields: &SingleFields<'_>, part: &Part) -> Result<Reply, Error> {
-        let frame = multipart::single(fields, &boundary()).map_err(|error| form_error(Endpoint::Single, &error))?;
+    pub(crate) async fn single(
+        &self,
+        server: &str,
+        fields: &SingleFields<'_>,
+        part: &Part,
+    ) -> Result<Reply, Error> {
+        let frame =
+            multipart::single(fields, &boundary()).map_err(|error| form_error(Endpoint::Single, &error))?;
         self.send_form(Endpoint::Single, server, frame, part, decode::single).await
     }
 
@@ -97,7 +112,10 @@ impl Service {
         }
     }
 
-    pub(crate) async fn sha1_reuse(&self, request: &wire::Sha1ReuseRequest<'_>) -> Result<Option<i64>, Error> {
+    pub(crate) async fn sha1_reuse(
+        &self,
+        request: &wire::Sha1ReuseRequest<'_>,
+    ) -> Result<Option<i64>, Error> {
         self.call(Endpoint::Sha1Reuse, None, &Payload::Json(request.body()), decode::sha1_reuse).await
     }
 
@@ -122,8 +140,12 @@ impl Service {
     pub(crate) async fn find(&self, spec: &UploadSpec, etag: Md5) -> Result<Reply, Error> {
         let mut last_file_id = None;
         for _ in 0..FIND_PAGES_MAX {
-            let query =
-                wire::ListQuery { parent_id: spec.parent_id, limit: wire::LIST_LIMIT_MAX, last_file_id, search: None };
+            let query = wire::ListQuery {
+                parent_id: spec.parent_id,
+                limit: wire::LIST_LIMIT_MAX,
+                last_file_id,
+                search: None,
+            };
             let page = self.list(&query).await?;
             let ours = |file: &&wire::FileInfo| {
                 !file.is_folder
@@ -226,7 +248,8 @@ impl Service {
     }
 
     fn server(&self, endpoint: Endpoint, server: &str) -> Result<ServerUrl, Error> {
-        ServerUrl::named_by_service(server, &self.plain_http).map_err(|error| transport_error(endpoint, error))
+        ServerUrl::named_by_service(server, &self.plain_http)
+            .map_err(|error| transport_error(endpoint, error))
     }
 }
 
@@ -243,7 +266,10 @@ impl PartMeter {
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("base", &self.base).field("transport", &self.transport).finish_non_exhaustive()
+        f.debug_struct("Service")
+            .field("base", &self.base)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
     }
 }
 
@@ -274,8 +300,15 @@ fn answer(response: &Response) -> Answer<'_> {
 }
 
 /// Reads an answer; a failure never repeats the token, whatever the server echoes.
-fn read<T>(response: &Response, decode: fn(&Answer<'_>) -> Result<T, Failure>, token: &Token) -> Result<T, Failure> {
-    decode(&answer(response)).map_err(|failure| failure.hide(token.expose()))
+fn read<T>(
+    response: &Response,
+    decode: fn(&Answer<'_>) -> Result<T, Failure>,
+    token: &Token,
+) -> Result<T, Failure> {
+    decode(&answer(response)).map_err(|mut failure| {
+        failure.hide(token.expose());
+        failure
+    })
 }
 
 fn transport_error(endpoint: Endpoint, error: pan123_transport::Error) -> Error {
