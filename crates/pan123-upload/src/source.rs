@@ -68,9 +68,9 @@ impl Source {
     /// [`ErrorKind::Source`] when the path names nothing, names something else than a file (a directory, a
     /// pipe, a device; none of them is opened), or may not be read.
     pub fn file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let file = file::FileSource::open(path)?;
-        Ok(Self { inner: Arc::new(file), path: Some(Arc::from(path)) })
+        let file = file::FileSource::open(path.as_ref())?;
+        let path = Arc::from(file.path());
+        Ok(Self { inner: Arc::new(file), path: Some(path) })
     }
 
     /// Bytes in memory. Such an upload cannot be resumed by another run of the program.
@@ -83,7 +83,7 @@ impl Source {
         Self { inner: source, path: None }
     }
 
-    /// The path that [`file`](Self::file) was given.
+    /// The path that [`file`](Self::file) was given, made absolute; links in it are not resolved.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }

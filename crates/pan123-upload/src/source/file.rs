@@ -39,6 +39,10 @@ impl FileSource {
         let path = std::path::absolute(path).map_err(fail)?;
         Ok(Self { file, path, size, nowait: AtomicBool::new(true) })
     }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 impl ReadAt for FileSource {
