@@ -154,11 +154,10 @@ impl ReadAt for Source {
 
     fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> Option<io::Result<usize>> {
         let want = within(self.size(), offset, buf.len());
-        match self.inner.try_read_at(offset, &mut buf[..want])? {
-            // Short: whether the source ended or only its cached part did is for `read_at` to find out.
-            Ok(got) if got < want => None,
-            answer => Some(answer),
-        }
+        // No byte where there should be one: whether the source has ended is for `read_at` to find out.
+        self.inner
+            .try_read_at(offset, &mut buf[..want])
+            .filter(|answer| want == 0 || !matches!(answer, Ok(0)))
     }
 
     fn as_bytes(&self) -> Option<&Bytes> {
