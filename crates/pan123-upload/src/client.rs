@@ -17,6 +17,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     error::{Error, ErrorKind},
+    layers::Bandwidth,
     service::{Part, Service},
     source::{Source, SourceRead},
     store::ResumeStore,
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     link: Mutex<Link>,
     /// Something about the link changed that may let another upload go on.
     pub(crate) moved: Notify,
+    pub(crate) bandwidth: Bandwidth,
     start: Instant,
 }
 
@@ -72,6 +74,7 @@ pub struct ClientBuilder {
     link: LinkPolicy,
     policy: Policy,
     http: HttpTransportBuilder,
+    bandwidth: Bandwidth,
     plain_http: bool,
     user_agent: String,
 }
@@ -117,6 +120,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn parallel(mut self, parallel: Parallel) -> Self {
         self.link.parallel = parallel;
+        self
+    }
+
+    /// The most bytes per second that bodies may send together; `None` for no cap. See
+    /// [`Client::set_bytes_per_sec`].
+    #[must_use]
+    pub fn bytes_per_sec(self, cap: Option<u64>) -> Self {
+        self.bandwidth.set(cap);
         self
     }
 
@@ -190,13 +201,14 @@ impl ClientBuilder {
                 Arc::new(http.map_err(|error| usage(error.to_string()))?)
             }
         };
+        let mut layers = self.layers;
+        layers.push(Arc::new(self.bandwidth.clone()));
         let service = Service {
-            transport: pan123_transport::stack(transport, &self.layers),
+            transport: pan123_transport::stack(transport, &layers),
             tokens,
             base,
             plain_http,
             user_agent: self.user_agent,
-            pace: None,
         };
         Ok(Client(Arc::new(Shared {
             service,
@@ -204,6 +216,7 @@ impl ClientBuilder {
             policy: self.policy,
             link: Mutex::new(Link::new(self.link)),
             moved: Notify::new(),
+            bandwidth: self.bandwidth,
             start: Instant::now(),
         })))
     }
@@ -240,6 +253,7 @@ impl Client {
             link: LinkPolicy::default(),
             policy: Policy::default(),
             http: HttpTransport::builder(),
+            bandwidth: Bandwidth::new(None),
             plain_http: false,
             user_agent: concat!("pan123/", env!("CARGO_PKG_VERSION")).into(),
         }
@@ -253,6 +267,11 @@ impl Client {
     /// large source or one that cannot be read.
     pub fn upload(&self, source: Source, target: Target) -> Result<Upload, Error> {
         Upload::new(self.0.clone(), source, target)
+    }
+
+    /// Changes the cap on the bytes that bodies send per second, for uploads under way too.
+    pub fn set_bytes_per_sec(&self, cap: Option<u64>) {
+        self.0.bandwidth.set(cap);
     }
 
     /// An access token that the service takes, as far as is known.

@@ -14,8 +14,8 @@ use pan123_proto::{
     wire::{self, CreateRequest, SingleFields, SliceFields},
 };
 use pan123_transport::{
-    Body, Clocks, ErrorKind as TransportErrorKind, Meter, Method, Pace, PlainHttp, Request, Response,
-    ServerUrl, Transport,
+    Body, Clocks, ErrorKind as TransportErrorKind, Meter, Method, PlainHttp, Request, Response, ServerUrl,
+    Transport,
 };
 
 use crate::{
@@ -31,7 +31,6 @@ pub(crate) struct Service {
     pub(crate) base: ServerUrl,
     pub(crate) plain_http: PlainHttp,
     pub(crate) user_agent: String,
-    pub(crate) pace: Option<Arc<dyn Pace>>,
 }
 
 /// A part of a source, to be sent as a slice or as a whole file.
@@ -237,7 +236,6 @@ impl Service {
                     Bytes::copy_from_slice(&frame.epilogue),
                 );
                 request.meter = part.meter.start(frame.prologue.len() as u64, part.len);
-                request.pace = self.pace.clone();
             }
         }
         self.transport.send(request).await.map_err(|error| transport_error(endpoint, error))
