@@ -1,0 +1,113 @@
+//! What all connections share.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use pan123_proto::Endpoint;
+use tokio::sync::watch;
+
+use crate::{
+    drive::Drive,
+    faults::{Attempts, Faults, Occasion, Plan},
+    log::Log,
+    throttle::{Pacer, QpsMeter},
+    tokens::Tokens,
+};
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) drive: Arc<Drive>,
+    pub(crate) tokens: Tokens,
+    pub(crate) log: Log,
+    pub(crate) total: Pacer,
+    pub(crate) qps: QpsMeter,
+    pub(crate) settings: Settings,
+    /// Base URL of each upload host.
+    pub(crate) servers: Vec<String>,
+    /// Whether each upload host is alive.
+    pub(crate) alive: Vec<watch::Sender<bool>>,
+    script: Mutex<Script>,
+}
+
+/// The options that stay as they are.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+    pub(crate) oauth_code: String,
+    pub(crate) token_lifetime: Duration,
+    pub(crate) slice_size: u64,
+    pub(crate) checks_slices: bool,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    faults: Arc<Faults>,
+    attempts: Attempts,
+}
+
+impl Service {
+    pub(crate) fn new(
+        drive: Drive,
+        tokens: Tokens,
+        log: Log,
+        settings: Settings,
+        servers: Vec<String>,
+        faults: Faults,
+    ) -> Self {
+        let alive = servers.iter().map(|_| watch::Sender::new(true)).collect();
+        let service = Self {
+            drive: Arc::new(drive),
+            tokens,
+            log,
+            total: Pacer::default(),
+            qps: QpsMeter::default(),
+            settings,
+            servers,
+            alive,
+            script: Mutex::default(),
+        };
+        service.set_faults(faults);
+        service
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn faults(&self) -> Arc<Faults> {
+        self.script().faults.clone()
+    }
+
+    /// Puts another script in place. Attempts go on counting; `times` starts anew.
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        for (index, alive) in (0..).zip(&self.alive) {
+            let is_alive = !faults.behaviour.dead_servers.contains(&index);
+            alive.send_if_modified(|alive| std::mem::replace(alive, is_alive) != is_alive);
+        }
+        let mut script = self.script();
+        script.attempts.restart_script();
+        script.faults = Arc::new(faults);
+    }
+
+    pub(crate) fn set_alive(&self, server: u32, is_alive: bool) {
+        if let Some(alive) = self.alive.get(server as usize) {
+            alive.send_if_modified(|alive| std::mem::replace(alive, is_alive) != is_alive);
+        }
+    }
+
+    /// Counts one more attempt at `what`.
+    pub(crate) fn count(&self, endpoint: Endpoint, what: String) -> u32 {
+        self.script().attempts.count(endpoint, what)
+    }
+
+    /// Chooses the faults for one occasion.
+    pub(crate) fn plan(&self, occasion: &Occasion) -> Plan {
+        let mut script = self.script();
+        let faults = script.faults.clone();
+        script.attempts.plan(&faults, occasion)
+    }
+}
