@@ -1,6 +1,7 @@
 //! The log of one upload: read at its start, added to under way, gone at its end.
 
 use std::{
+    path::Path,
     sync::mpsc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -50,7 +51,7 @@ impl Resume {
         let header = Header {
             version: journal::VERSION,
             source: job.source.describe(),
-            path: name.clone(),
+            path: job.source.path().and_then(Path::to_str).map(str::to_owned),
             identity: job.identity,
             base_url: base_url.clone(),
             spec: job.spec.clone(),
