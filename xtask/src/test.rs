@@ -204,7 +204,7 @@ impl Count {
         let parts: Vec<String> = parts
             .into_iter()
             .filter(|(number, _)| *number > 0)
-            .map(|(number, word)| if number == 1 { word.to_owned() } else { format!("{number} {word}") })
+            .map(|(number, word)| format!("{number} {word}"))
             .collect();
         parts.join(", ")
     }
