@@ -86,6 +86,7 @@ fn an_upload_gets_through_random_faults() {
     assert_eq!(fs::read(bench.path("drive/files/f")).unwrap(), content);
 }
 
+#[cfg(unix)]
 #[test]
 fn without_a_reader_of_its_output_it_goes_on() {
     let bench = Bench::new();

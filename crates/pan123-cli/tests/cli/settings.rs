@@ -27,6 +27,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     domain(&bench, &["--config", "good.toml", "--access-token", "wrong"], &[]).exits(3);
 }
 
+#[cfg(unix)]
 #[test]
 fn the_usual_file_is_read_if_it_is_there() {
     let bench = Bench::new();
