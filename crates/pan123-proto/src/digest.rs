@@ -66,7 +66,12 @@ mod tests {
     fn hex_is_written_lower_case_and_read_in_either() {
         let md5: Md5 = "D41D8CD98F00B204E9800998ECF8427E".parse().unwrap();
         assert_eq!(md5.to_string(), "d41d8cd98f00b204e9800998ecf8427e");
-        for bad in ["", "d41d8cd98f00b204e9800998ecf8427", "g41d8cd98f00b204e9800998ecf8427e", "é1d8cd98f00b204e9800998ecf8427e"] {
+        for bad in [
+            "",
+            "d41d8cd98f00b204e9800998ecf8427",
+            "g41d8cd98f00b204e9800998ecf8427e",
+            "é1d8cd98f00b204e9800998ecf8427e",
+        ] {
             assert_eq!(bad.parse::<Md5>(), Err(ParseMd5Error), "{bad}");
         }
     }

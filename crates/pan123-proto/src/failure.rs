@@ -62,6 +62,32 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class.
+    pub const ALL: [Self; 22] = [
+        Self::Auth,
+        Self::LoginRefused,
+        Self::RateLimited,
+        Self::Verifying,
+        Self::QueueBusy,
+        Self::VerifyFailed,
+        Self::NoParent,
+        Self::BadName,
+        Self::Exists,
+        Self::NotFound,
+        Self::NoSpace,
+        Self::Blocked,
+        Self::BodyTimeout,
+        Self::Server,
+        Self::Refused,
+        Self::Protocol,
+        Self::Connect,
+        Self::Tls,
+        Self::Interrupted,
+        Self::Stalled,
+        Self::NoAnswer,
+        Self::Source,
+    ];
+
     /// The class's name in JSON output and logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -123,7 +149,28 @@ impl Failure {
             retry_after: None,
         }
     }
+
+    /// Replaces every occurrence of `secret` in the server's words, also one cut off at their end.
+    ///
+    /// Decoding hides what looks like a token; whoever sent the request knows what it was and calls
+    /// this on top, because some servers repeat the request in their errors.
+    pub fn hide(&mut self, secret: &str) {
+        if secret.is_empty() {
+            return;
+        }
+        self.message = self.message.replace(secret, HIDDEN);
+        self.trace_id = self.trace_id.take().map(|id| id.replace(secret, HIDDEN));
+        let Some(words) = self.message.strip_suffix('…') else { return };
+        // Shorter beginnings are as likely chance as secret.
+        let cut =
+            (4..secret.len()).rev().find(|len| secret.get(..*len).is_some_and(|part| words.ends_with(part)));
+        if let Some(len) = cut {
+            self.message = format!("{}{HIDDEN}…", &words[..words.len() - len]);
+        }
+    }
 }
+
+const HIDDEN: &str = "[hidden]";
 
 impl fmt::Display for Failure {
     /// For example `slice: 分片md5校验失败 (code 1, HTTP 200, trace 6a1f…)`.
@@ -138,3 +185,26 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_secret_is_hidden_whole_and_cut_off() {
+        for (message, shown) in [
+            ("no secret here", "no secret here"),
+            ("token s3cret-token, again s3cret-token", "token [hidden], again [hidden]"),
+            ("cut off s3cret-…", "cut off [hidden]…"),
+            ("not cut off s3cret-", "not cut off s3cret-"),
+        ] {
+            let mut failure = Failure::local(Endpoint::Slice, Class::Refused, message);
+            failure.trace_id = Some("s3cret-token".into());
+            failure.hide("s3cret-token");
+            assert_eq!(failure.message, shown);
+            assert_eq!(failure.trace_id.as_deref(), Some("[hidden]"));
+            failure.hide("");
+            assert_eq!(failure.message, shown);
+        }
+    }
+}

@@ -3,12 +3,19 @@
 //! Nothing here does I/O, reads a clock or draws a random number of its own: time and seeds come
 //! in as arguments, so that everything that makes an uploader good or bad is tested without a socket.
 
+mod classify;
+pub mod decode;
 mod digest;
 mod endpoint;
 mod failure;
 pub mod machine;
+pub mod multipart;
+pub mod names;
 mod plan;
+pub mod wire;
 
+pub use classify::{advice, classify};
+pub use decode::Answer;
 pub use digest::{Md5, ParseMd5Error};
 pub use endpoint::Endpoint;
 pub use failure::{Class, Failure};

@@ -71,7 +71,9 @@ mod tests {
 
     #[test]
     fn slices_cover_the_file_once() {
-        for (size, slice_size) in [(0, 4), (1, 4), (3, 4), (4, 4), (5, 4), (8, 4), (9, 4), (u64::from(u32::MAX), 1)] {
+        for (size, slice_size) in
+            [(0, 4), (1, 4), (3, 4), (4, 4), (5, 4), (8, 4), (9, 4), (u64::from(u32::MAX), 1)]
+        {
             let plan = SlicePlan::new(size, NonZeroU64::new(slice_size).unwrap()).unwrap();
             let checked = plan.iter().take(1000);
             let mut next = 0;

@@ -1,0 +1,85 @@
+//! The numbers that decisions are made with.
+
+use std::time::Duration;
+
+/// How one upload behaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// How often one request is tried when the service answers with a failure that may pass, from 1.
+    pub tries_max: u32,
+    /// How long to keep trying when nothing at all gets through, counted from the last thing that did.
+    pub retry_for: Duration,
+    /// The first pause before a repeated request; it doubles up to `backoff_max`. Half of each is random.
+    pub backoff_first: Duration,
+    /// The longest pause before a repeated request.
+    pub backoff_max: Duration,
+    /// Pause between two `upload_complete`. Source: the service's own message to 20103 names 1 s.
+    pub poll_every: Duration,
+    /// How long the service may verify an empty file; `poll_per_gib` comes on top.
+    /// Source: other clients wait 60 s; no measured distribution is published.
+    pub poll_for: Duration,
+    /// How much longer the service may verify per GiB.
+    pub poll_per_gib: Duration,
+    /// When to send a small file in one request.
+    pub single: SingleUse,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            tries_max: 6,
+            retry_for: Duration::from_secs(60),
+            backoff_first: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(15),
+            poll_every: Duration::from_secs(1),
+            poll_for: Duration::from_secs(60),
+            poll_per_gib: Duration::from_secs(60),
+            single: SingleUse::Auto,
+        }
+    }
+}
+
+/// When to use `single/create` instead of `create`, slices and `upload_complete`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SingleUse {
+    /// When the file fits into one slice and its bytes go out in less time than `create` would have
+    /// to wait for its turn.
+    ///
+    /// `create` is limited to one a second on a free account, so many small files are bound by it, while
+    /// no limit is known for `single/create`. For a lone file `create` is the better choice: it finds out
+    /// about instant upload before a byte is sent, and an unfinished upload can be polled and resumed.
+    #[default]
+    Auto,
+    /// Never.
+    Never,
+    /// For every file that fits into one slice.
+    Always,
+}
+
+/// How the uploads of one account share what they have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkPolicy {
+    /// Slices in flight, over all uploads.
+    pub parallel: Parallel,
+    /// The gateway drops a body that is not complete after this long.
+    /// Source: one client documents it from live use, several users' 500s fit it; see `docs/reliability.md`.
+    pub body_line: Duration,
+    /// Request rates of a paying account.
+    pub vip_rates: bool,
+}
+
+impl Default for LinkPolicy {
+    fn default() -> Self {
+        Self { parallel: Parallel::Auto, body_line: Duration::from_secs(60), vip_rates: false }
+    }
+}
+
+/// How many slices may be in flight at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parallel {
+    /// Starts at 4 and follows what the link carries, between 1 and 16.
+    #[default]
+    Auto,
+    /// This many, fewer only when the link cannot pass them in time. From 1 to 64; others are brought into it.
+    Exactly(u32),
+}

@@ -1,0 +1,445 @@
+//! The machine against a service that these tests play, in virtual time.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::*;
+use crate::{Class, Endpoint, Failure, Md5};
+
+const SLICE: u64 = 16 << 20;
+
+/// An upload, its link, the time, and what was asked of the service.
+struct Bench {
+    upload: Upload,
+    link: Link,
+    now: Duration,
+    in_flight: BTreeMap<TryId, Call>,
+    records: Vec<Record>,
+    retries: u32,
+    outcome: Option<Outcome>,
+}
+
+fn spec(slices: u64) -> UploadSpec {
+    UploadSpec {
+        parent_id: 0,
+        filename: "f".into(),
+        contain_dir: false,
+        duplicate: None,
+        size: slices * SLICE,
+    }
+}
+
+fn digests(spec: &UploadSpec, slice_size: u64) -> Digests {
+    let count = spec.size.div_ceil(slice_size).max(1);
+    let slices = (0..count).map(|index| Md5([index as u8; 16])).collect();
+    Digests { etag: Md5([9; 16]), slice_size, slices }
+}
+
+fn failure(endpoint: Endpoint, class: Class) -> Failure {
+    Failure::local(endpoint, class, "as the test wants it")
+}
+
+impl Bench {
+    fn new(slices: u64) -> Self {
+        let upload = Upload::new(spec(slices), Policy::default(), 1, Duration::ZERO);
+        Self::with(upload)
+    }
+
+    fn with(upload: Upload) -> Self {
+        let link = Link::new(LinkPolicy::default());
+        Self {
+            upload,
+            link,
+            now: Duration::ZERO,
+            in_flight: BTreeMap::new(),
+            records: vec![],
+            retries: 0,
+            outcome: None,
+        }
+    }
+
+    /// Carries out everything that is to be done now; digests are made at once.
+    fn drain(&mut self) {
+        while let Some(action) = self.upload.poll(self.now, &mut self.link) {
+            match action {
+                Action::Hash { slice_size, .. } => {
+                    let digests = digests(&self.upload.spec, slice_size);
+                    self.tell(Input::Hashed(digests));
+                }
+                Action::Send { id, call } => assert_eq!(self.in_flight.insert(id, call), None),
+                Action::Abort { id } => assert!(self.in_flight.remove(&id).is_some()),
+                Action::Save { record, .. } => self.records.push(record),
+                Action::Tell(Event::Retry { .. }) => self.retries += 1,
+                Action::Tell(_) => {}
+                Action::Finish(outcome) => assert_eq!(self.outcome.replace(outcome), None),
+            }
+        }
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.upload.handle(self.now, &mut self.link, input);
+    }
+
+    /// The only request under way; waits for it if the upload is pausing.
+    fn call(&mut self) -> (TryId, Call) {
+        self.drain();
+        for _ in 0..100 {
+            if self.in_flight.len() == 1 {
+                return self.in_flight.pop_first().unwrap();
+            }
+            self.wait();
+        }
+        panic!("{} requests under way, outcome {:?}", self.in_flight.len(), self.outcome);
+    }
+
+    /// Lets time pass until the upload wants to be asked again.
+    fn wait(&mut self) {
+        let wake = self.upload.wake_at(&self.link).expect("the upload waits for a time");
+        self.now = self.now.max(wake);
+        self.drain();
+    }
+
+    fn reply(&mut self, reply: Reply) -> Call {
+        let (id, call) = self.call();
+        self.tell(Input::Replied { id, reply });
+        self.drain();
+        call
+    }
+
+    fn fail(&mut self, class: Class) -> Call {
+        let (id, call) = self.call();
+        let endpoint = match call {
+            Call::Create { .. } => Endpoint::Create,
+            Call::Complete { .. } => Endpoint::Complete,
+            Call::Slice { .. } => Endpoint::Slice,
+            Call::Single { .. } => Endpoint::Single,
+            Call::Find { .. } => Endpoint::List,
+            Call::Domain => Endpoint::Domain,
+        };
+        self.tell(Input::Failed { id, failure: failure(endpoint, class), sent: 0 });
+        self.drain();
+        call
+    }
+
+    fn create(&mut self) {
+        let call = self.reply(created(SLICE));
+        assert!(matches!(call, Call::Create { .. }), "{call:?}");
+    }
+
+    /// Acknowledges slices until none is left, one second each.
+    fn send_all(&mut self) -> Vec<u32> {
+        let mut numbers = vec![];
+        while let Some((&id, Call::Slice { slice, .. })) = self.in_flight.iter().next() {
+            numbers.push(slice.no);
+            self.in_flight.remove(&id);
+            self.now += Duration::from_secs(1);
+            self.tell(Input::Replied { id, reply: Reply::SliceTaken });
+            self.drain();
+        }
+        numbers
+    }
+
+    fn completed(&self) -> &Completed {
+        match &self.outcome {
+            Some(Outcome::Completed(completed)) => completed,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn failed(&self) -> &Failed {
+        match &self.outcome {
+            Some(Outcome::Failed(failed)) => failed,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn created(slice_size: u64) -> Reply {
+    Reply::Created { preupload_id: "p".into(), slice_size, servers: vec!["s1".into(), "s2".into()] }
+}
+
+const STORED: Reply = Reply::Stored { file_id: 7 };
+
+#[test]
+fn a_file_goes_through_all_stages() {
+    let mut bench = Bench::new(10);
+    bench.create();
+    assert_eq!(bench.in_flight.len(), 4, "starts with four slices");
+    assert_eq!(bench.send_all().len(), 10);
+    bench.reply(Reply::NotYet);
+    bench.reply(STORED);
+    let completed = bench.completed();
+    assert_eq!((completed.file_id, completed.slices, completed.reused), (7, 10, false));
+    assert_eq!(bench.link.slices_in_flight(), 0);
+    assert_eq!(bench.upload.poll(bench.now, &mut bench.link), None, "nothing comes after the end");
+}
+
+#[test]
+fn bytes_that_the_service_has_are_not_sent() {
+    let mut bench = Bench::new(10);
+    bench.reply(STORED);
+    assert!(bench.completed().reused);
+}
+
+#[test]
+fn another_slice_size_makes_new_slice_digests() {
+    let mut bench = Bench::new(4);
+    bench.reply(created(SLICE / 2));
+    assert_eq!(bench.send_all().len(), 8);
+    let hashed = bench.records.iter().filter(|record| matches!(record, Record::Hashed(_))).count();
+    assert_eq!(hashed, 2);
+}
+
+#[test]
+fn upload_hosts_come_from_domain_when_create_names_none() {
+    let mut bench = Bench::new(1);
+    bench.reply(Reply::Created { preupload_id: "p".into(), slice_size: SLICE, servers: vec![] });
+    assert_eq!(bench.reply(Reply::Hosts(vec!["h".into()])), Call::Domain);
+    let (_, call) = bench.call();
+    assert!(matches!(call, Call::Slice { server, .. } if &*server == "h"));
+}
+
+#[test]
+fn a_failed_whole_file_check_starts_over_once_with_fresh_digests() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    bench.send_all();
+    bench.reply(Reply::NotYet);
+    bench.fail(Class::VerifyFailed);
+    bench.create();
+    assert_eq!(bench.send_all(), [1]);
+    bench.fail(Class::VerifyFailed);
+    assert_eq!(bench.failed().kind, FailedKind::Verify);
+    assert!(!bench.failed().resumable);
+}
+
+#[test]
+fn polling_ends_with_a_reason_that_says_still_verifying() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    bench.send_all();
+    let start = bench.now;
+    while bench.outcome.is_none() {
+        bench.reply(Reply::NotYet);
+    }
+    assert_eq!(bench.failed().kind, FailedKind::GaveUp);
+    assert_eq!(bench.failed().failure.class, Class::Verifying);
+    let waited = (bench.now - start).as_secs();
+    assert!((60..65).contains(&waited), "{waited}");
+}
+
+#[test]
+fn a_lost_answer_to_complete_is_looked_up_before_anything_is_sent_again() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    bench.send_all();
+    bench.fail(Class::NoAnswer);
+    assert!(matches!(bench.fail(Class::NotFound), Call::Complete { .. }));
+    assert!(matches!(bench.reply(STORED), Call::Find { .. }));
+    assert!(!bench.completed().reused);
+}
+
+#[test]
+fn a_name_taken_by_our_own_lost_create_is_a_success() {
+    let mut bench = Bench::new(1);
+    bench.fail(Class::NoAnswer);
+    assert!(matches!(bench.fail(Class::Exists), Call::Create { .. }));
+    assert!(matches!(bench.reply(STORED), Call::Find { .. }));
+    bench.completed();
+
+    let mut bench = Bench::new(1);
+    bench.fail(Class::Exists);
+    assert_eq!(bench.failed().kind, FailedKind::Refused);
+}
+
+#[test]
+fn a_slice_is_tried_again_on_another_server_and_given_up_after_its_tries() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    let mut servers: Vec<Arc<str>> = vec![];
+    while bench.outcome.is_none() {
+        let Call::Slice { server, .. } = bench.fail(Class::Server) else { panic!() };
+        servers.push(server);
+    }
+    assert_eq!(servers.len(), 6);
+    assert_ne!(servers[0], servers[1]);
+    let failed = bench.failed();
+    assert_eq!((failed.kind, failed.attempts, failed.slice_no), (FailedKind::GaveUp, 6, Some(1)));
+    assert!(failed.resumable);
+    assert_eq!(bench.retries, 5);
+}
+
+#[test]
+fn an_outage_is_waited_out_for_as_long_as_asked() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    while bench.outcome.is_none() {
+        bench.fail(Class::Connect);
+    }
+    assert_eq!(bench.failed().kind, FailedKind::GaveUp);
+    assert!(bench.now >= Duration::from_secs(60) && bench.now < Duration::from_secs(90), "{:?}", bench.now);
+}
+
+#[test]
+fn a_refusal_in_unknown_words_restarts_once_and_then_ends_in_those_words() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    for _ in 0..3 {
+        bench.fail(Class::Refused);
+    }
+    bench.create();
+    for _ in 0..3 {
+        bench.fail(Class::Refused);
+    }
+    assert_eq!(bench.failed().kind, FailedKind::Refused);
+    assert_eq!(bench.failed().failure.message, "as the test wants it");
+}
+
+#[test]
+fn a_rate_limit_slows_down_and_does_not_use_up_tries() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    for _ in 0..20 {
+        bench.fail(Class::RateLimited);
+        assert_eq!(bench.outcome, None);
+        bench.upload.last_good = bench.now;
+    }
+    bench.reply(Reply::SliceTaken);
+    bench.reply(STORED);
+    bench.completed();
+    assert!(bench.now > Duration::from_secs(20));
+}
+
+#[test]
+fn a_resumed_upload_sends_only_what_is_missing_and_creates_nothing() {
+    let mut bench = Bench::new(10);
+    bench.create();
+    for _ in 0..3 {
+        let (id, _) = bench.in_flight.pop_first().unwrap();
+        bench.tell(Input::Replied { id, reply: Reply::SliceTaken });
+        bench.drain();
+    }
+    let upload = Upload::resume(spec(10), Policy::default(), 2, Duration::ZERO, &bench.records);
+    let mut resumed = Bench::with(upload);
+    resumed.drain();
+    assert_eq!(resumed.send_all(), [4, 5, 6, 7, 8, 9, 10]);
+    resumed.reply(STORED);
+    resumed.completed();
+
+    let mut records = bench.records.clone();
+    records.extend(resumed.records);
+    let upload = Upload::resume(spec(10), Policy::default(), 3, Duration::ZERO, &records);
+    let mut asked_again = Bench::with(upload);
+    assert!(matches!(asked_again.reply(STORED), Call::Complete { .. }), "only the answer was missing");
+}
+
+#[test]
+fn every_prefix_of_a_journal_can_be_resumed() {
+    let mut bench = Bench::new(3);
+    bench.create();
+    bench.send_all();
+    bench.fail(Class::NotFound);
+    bench.create();
+    bench.send_all();
+    bench.reply(STORED);
+    for len in 0..=bench.records.len() {
+        let upload = Upload::resume(spec(3), Policy::default(), 1, Duration::ZERO, &bench.records[..len]);
+        let mut again = Bench::with(upload);
+        again.drain();
+        while again.outcome.is_none() {
+            match again.in_flight.values().next() {
+                Some(Call::Slice { .. }) => drop(again.send_all()),
+                Some(Call::Create { .. }) => again.create(),
+                _ => drop(again.reply(STORED)),
+            }
+        }
+        again.completed();
+    }
+}
+
+#[test]
+fn stopping_drops_what_is_under_way_and_keeps_the_journal() {
+    let mut bench = Bench::new(10);
+    bench.create();
+    assert_eq!(bench.in_flight.len(), 4);
+    bench.tell(Input::Stop(Stop::Pause));
+    bench.drain();
+    assert_eq!(bench.outcome, Some(Outcome::Stopped(Stop::Pause)));
+    assert!(bench.in_flight.is_empty());
+    assert_eq!(bench.link.slices_in_flight(), 0);
+    assert!(!bench.records.contains(&Record::Restarted));
+}
+
+#[test]
+fn a_slow_uplink_keeps_only_slices_that_can_make_the_line() {
+    let mut bench = Bench::new(4);
+    bench.create();
+    let ids: Vec<TryId> = bench.in_flight.keys().copied().collect();
+    // 3 Mbit/s shared by four slices: each would take 179 s.
+    for quarter in 1..=20u64 {
+        bench.now = Duration::from_millis(250 * quarter);
+        for &id in &ids {
+            bench.tell(Input::Moved { id, sent: 100_000 + 23_437 * quarter });
+        }
+        bench.drain();
+    }
+    assert_eq!(bench.in_flight.len(), 1, "one slice has the uplink to itself");
+    assert_eq!(bench.link.slices_max(), 1);
+    assert_eq!(bench.link.slices_in_flight(), 1);
+}
+
+#[test]
+fn an_uplink_too_slow_for_one_slice_is_named_with_its_figure() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    while bench.outcome.is_none() {
+        let (id, _) = bench.call();
+        bench.now += Duration::from_secs(60);
+        let failure = failure(Endpoint::Slice, Class::Server);
+        bench.tell(Input::Failed { id, failure, sent: 12_000_000 });
+        bench.drain();
+    }
+    let failed = bench.failed();
+    assert_eq!((failed.kind, failed.resumable), (FailedKind::SlowUplink, true));
+    assert!(failed.failure.message.contains("1.60 Mbit/s"), "{}", failed.failure.message);
+}
+
+#[test]
+fn a_refused_login_ends_the_upload_at_once() {
+    for class in [Class::Auth, Class::LoginRefused] {
+        let mut bench = Bench::new(1);
+        bench.fail(class);
+        assert_eq!(bench.failed().kind, FailedKind::Login);
+    }
+}
+
+#[test]
+fn a_single_request_is_used_while_create_waits_and_falls_back_to_slices() {
+    let mut bench = Bench::new(1);
+    bench.upload.spec.size = 1000;
+    bench.link.take(Endpoint::Create, Duration::ZERO);
+    assert_eq!(bench.reply(Reply::Hosts(vec!["h".into()])), Call::Domain);
+    assert!(matches!(bench.fail(Class::Server), Call::Single { .. }));
+    bench.create();
+    bench.send_all();
+    bench.reply(STORED);
+    assert_eq!(bench.completed().slices, 1);
+}
+
+#[test]
+fn a_file_that_changed_before_it_was_hashed_again_is_a_local_failure() {
+    let mut bench = Bench::new(1);
+    bench.reply(created(SLICE));
+    bench.send_all();
+    let (id, _) = bench.call();
+    bench.tell(Input::Failed { id, failure: failure(Endpoint::Complete, Class::VerifyFailed), sent: 0 });
+    while let Some(action) = bench.upload.poll(bench.now, &mut bench.link) {
+        if let Action::Hash { slice_size, again } = action {
+            assert!(again);
+            let changed = Digests { etag: Md5([1; 16]), ..digests(&spec(1), slice_size) };
+            bench.upload.handle(bench.now, &mut bench.link, Input::Hashed(changed));
+        } else if let Action::Finish(outcome) = action {
+            bench.outcome = Some(outcome);
+        }
+    }
+    assert_eq!(bench.failed().kind, FailedKind::Source);
+}

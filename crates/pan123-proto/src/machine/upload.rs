@@ -1,0 +1,467 @@
+//! The upload of one file.
+
+use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Duration};
+
+use super::{
+    link::Link,
+    policy::Policy,
+    slices::Slices,
+    types::{
+        Action, Call, Digests, Event, FailedKind, Input, Outcome, Record, Stage, Stop, TryId, UploadSpec,
+    },
+};
+use crate::{Class, Endpoint, Failure, SLICE_SIZE_ASSUMED, SlicePlan};
+
+/// The upload of one file, from its digests to its file id.
+///
+/// Ask [`poll`](Self::poll) until it returns `None`; then wait for an answer, for [`wake_at`](Self::wake_at),
+/// or for any upload on the same [`Link`] to move, and ask again. Everything that happens is told to
+/// [`handle`](Self::handle).
+#[derive(Debug)]
+pub struct Upload {
+    pub(super) spec: UploadSpec,
+    pub(super) policy: Policy,
+    pub(super) step: Step,
+    pub(super) digests: Option<Digests>,
+    pub(super) remote: Option<Remote>,
+    /// The last time that anything got through.
+    pub(super) last_good: Duration,
+    /// It has started over from `create` once already.
+    pub(super) restarted: bool,
+    /// A request that stores the file went out and its answer was lost.
+    pub(super) unanswered: bool,
+    /// `single/create` was tried in vain.
+    pub(super) single_failed: bool,
+    /// Bodies of slices sent alone that missed the gateway's line, in a row.
+    pub(super) misses_alone: u32,
+    rng: fastrand::Rng,
+    next_id: u64,
+    out: VecDeque<Action>,
+    stage: Option<Stage>,
+    parallel_told: u32,
+}
+
+/// What the service knows of this upload.
+#[derive(Debug)]
+pub(super) struct Remote {
+    pub(super) preupload_id: Arc<str>,
+    pub(super) servers: Vec<Arc<str>>,
+    pub(super) slices: Slices,
+    pub(super) plan: SlicePlan,
+}
+
+/// Where the upload stands.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Digests are needed.
+    Hash { slice_size: u64, again: bool, asked: bool },
+    /// One request at a time.
+    Turn(Turn),
+    /// Slices go out.
+    Slices,
+    /// Over.
+    Over,
+}
+
+/// A request that has the floor alone.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) kind: TurnKind,
+    /// How often it failed.
+    pub(super) failures: u32,
+    pub(super) ready_at: Duration,
+    pub(super) flight: Option<TryId>,
+    /// When it was first asked; bounds polling.
+    pub(super) since: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum TurnKind {
+    Create,
+    Complete,
+    /// For slices, when `create` named no server, or for a single upload.
+    Domain {
+        single: bool,
+    },
+    Single {
+        server: Arc<str>,
+    },
+    /// Looks whether an unanswered request did store the file; if not, ends with this failure or starts over.
+    Find {
+        otherwise: Option<Box<Failure>>,
+    },
+}
+
+impl Upload {
+    /// An upload that nothing is known of yet. `seed` decides the random part of pauses.
+    pub fn new(spec: UploadSpec, policy: Policy, seed: u64, now: Duration) -> Self {
+        Self {
+            spec,
+            policy,
+            step: Step::Hash { slice_size: SLICE_SIZE_ASSUMED, again: false, asked: false },
+            digests: None,
+            remote: None,
+            last_good: now,
+            restarted: false,
+            unanswered: false,
+            single_failed: false,
+            misses_alone: 0,
+            rng: fastrand::Rng::with_seed(seed),
+            next_id: 0,
+            out: VecDeque::new(),
+            stage: None,
+            parallel_told: 0,
+        }
+    }
+
+    /// An upload that goes on from a journal: what the records say is done is not done again.
+    ///
+    /// Records that do not fit each other are passed over; at worst something is sent again.
+    pub fn resume(spec: UploadSpec, policy: Policy, seed: u64, now: Duration, records: &[Record]) -> Self {
+        let mut upload = Self::new(spec, policy, seed, now);
+        let mut completing = false;
+        for record in records {
+            match record {
+                Record::Hashed(digests) => upload.digests = Some(digests.clone()),
+                Record::Created { preupload_id, slice_size, servers } => {
+                    upload.remote = upload.remote_for(preupload_id.clone(), *slice_size, servers.clone());
+                }
+                Record::Slice { no } => {
+                    if let Some(remote) = &mut upload.remote {
+                        remote.slices.set_done(*no);
+                    }
+                }
+                Record::Completing => completing = true,
+                Record::Restarted => {
+                    upload.remote = None;
+                    completing = false;
+                }
+            }
+        }
+        // The answer to an `upload_complete` of the earlier run may have been lost with it.
+        upload.unanswered = completing;
+        upload.step = upload.next_step(now);
+        upload
+    }
+
+    /// What is left to do, from what is known.
+    pub(super) fn next_step(&self, now: Duration) -> Step {
+        let slice_size =
+            self.remote.as_ref().map_or(SLICE_SIZE_ASSUMED, |remote| remote.plan.slice_size().get());
+        match &self.digests {
+            None => Step::Hash { slice_size, again: false, asked: false },
+            Some(digests) if self.remote.is_some() && digests.slice_size != slice_size => {
+                Step::Hash { slice_size, again: false, asked: false }
+            }
+            Some(_) => match &self.remote {
+                None => Step::Turn(Turn::new(TurnKind::Create, now)),
+                Some(remote) if remote.servers.is_empty() => {
+                    Step::Turn(Turn::new(TurnKind::Domain { single: false }, now))
+                }
+                Some(_) => Step::Slices,
+            },
+        }
+    }
+
+    /// What the service said of this upload, with no slice done. `None` if it makes no sense.
+    pub(super) fn remote_for(
+        &self,
+        preupload_id: Arc<str>,
+        slice_size: u64,
+        servers: Vec<Arc<str>>,
+    ) -> Option<Remote> {
+        let plan = SlicePlan::new(self.spec.size, NonZeroU64::new(slice_size)?)?;
+        Some(Remote { preupload_id, servers, slices: Slices::new(plan), plan })
+    }
+
+    /// The next thing to do now, or `None` until something happens.
+    pub fn poll(&mut self, now: Duration, link: &mut Link) -> Option<Action> {
+        loop {
+            if let Some(action) = self.out.pop_front() {
+                return Some(action);
+            }
+            self.tell_stage();
+            if let Some(action) = self.out.pop_front() {
+                return Some(action);
+            }
+            match &mut self.step {
+                Step::Over => return None,
+                Step::Hash { slice_size, again, asked } => {
+                    let action = Action::Hash { slice_size: *slice_size, again: *again };
+                    return (!std::mem::replace(asked, true)).then_some(action);
+                }
+                Step::Turn(_) => return self.poll_turn(now, link),
+                Step::Slices => {
+                    if self.remote.as_ref().is_some_and(|remote| remote.slices.all_done()) {
+                        self.save(Record::Completing, true);
+                        self.step = Step::Turn(Turn::new(TurnKind::Complete, now));
+                        continue;
+                    }
+                    return self.poll_slice(now, link);
+                }
+            }
+        }
+    }
+
+    /// When to ask again if nothing happens before. `None`: only an answer, or another upload on the same
+    /// link, can move this one on.
+    pub fn wake_at(&self, link: &Link) -> Option<Duration> {
+        match &self.step {
+            Step::Turn(turn) if turn.flight.is_none() => {
+                Some(turn.ready_at.max(link.ready_at(turn.kind.endpoint())))
+            }
+            Step::Slices if link.slices_in_flight() < link.slices_max() => {
+                let due = self.remote.as_ref()?.slices.next_ready_at()?;
+                Some(due.max(link.ready_at(Endpoint::Slice)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells the upload what happened. Answers to tries that were aborted are passed over.
+    pub fn handle(&mut self, now: Duration, link: &mut Link, input: Input) {
+        if matches!(self.step, Step::Over) {
+            return;
+        }
+        match input {
+            Input::Hashed(digests) => self.hashed(now, digests),
+            Input::SourceFailed(failure) => self.fail(now, link, FailedKind::Source, failure, None, 1),
+            Input::Moved { id, sent } => self.moved(now, link, id, sent),
+            Input::Replied { id, reply } => self.replied(now, link, id, reply),
+            Input::Failed { id, failure, sent } => self.failed(now, link, id, failure, sent),
+            Input::Stop(stop) => self.stop(now, link, stop),
+        }
+    }
+
+    /// True once [`Action::Finish`] has been handed out or is about to be.
+    pub fn is_over(&self) -> bool {
+        matches!(self.step, Step::Over)
+    }
+
+    /// The digests are known, so nothing has to be hashed to go on.
+    pub fn digests_known(&self) -> bool {
+        self.digests.is_some()
+    }
+
+    /// Slices acknowledged, and slices there are; `None` before `create`.
+    pub fn slices(&self) -> Option<(u32, u32)> {
+        self.remote.as_ref().map(|remote| (remote.slices.done(), remote.slices.count()))
+    }
+
+    /// Bytes of acknowledged slices.
+    pub fn bytes_acknowledged(&self) -> u64 {
+        self.remote.as_ref().map_or(0, |remote| remote.slices.bytes_done())
+    }
+
+    fn poll_turn(&mut self, now: Duration, link: &mut Link) -> Option<Action> {
+        let etag = self.digests.as_ref()?.etag;
+        let slice_size = self.digests.as_ref()?.slice_size;
+        let Step::Turn(turn) = &mut self.step else { return None };
+        if turn.flight.is_some() {
+            return None;
+        }
+        let first_create = turn.kind == TurnKind::Create && turn.failures == 0 && !self.single_failed;
+        if first_create && link.single_is_better(self.policy.single, self.spec.size, slice_size, now) {
+            turn.kind = match link.hosts().first() {
+                Some(server) => TurnKind::Single { server: server.clone() },
+                None => TurnKind::Domain { single: true },
+            };
+        }
+        let endpoint = turn.kind.endpoint();
+        if turn.ready_at.max(link.ready_at(endpoint)) > now {
+            return None;
+        }
+        let call = match &turn.kind {
+            TurnKind::Create => Call::Create { etag },
+            TurnKind::Complete => Call::Complete { preupload_id: self.remote.as_ref()?.preupload_id.clone() },
+            TurnKind::Domain { .. } => Call::Domain,
+            TurnKind::Single { server } => Call::Single { server: server.clone(), etag },
+            TurnKind::Find { .. } => Call::Find { etag },
+        };
+        let id = TryId(self.next_id);
+        self.next_id += 1;
+        turn.flight = Some(id);
+        link.take(endpoint, now);
+        Some(Action::Send { id, call })
+    }
+
+    fn poll_slice(&mut self, now: Duration, link: &mut Link) -> Option<Action> {
+        if link.slices_max() != self.parallel_told {
+            self.parallel_told = link.slices_max();
+            return Some(Action::Tell(Event::Parallel {
+                slices: self.parallel_told,
+                reason: link.slices_reason(),
+            }));
+        }
+        let remote = self.remote.as_mut()?;
+        let digests = self.digests.as_ref()?;
+        let (slice, tried) = remote.slices.next(now)?;
+        let server = link.start_slice(&remote.servers, tried, now)?;
+        let id = TryId(self.next_id);
+        self.next_id += 1;
+        remote.slices.start(id, slice, server.clone(), now, link.slices_in_flight() > 1);
+        let md5 = digests.slices[slice.no as usize - 1];
+        let preupload_id = remote.preupload_id.clone();
+        Some(Action::Send { id, call: Call::Slice { server, preupload_id, slice, md5 } })
+    }
+
+    fn hashed(&mut self, now: Duration, digests: Digests) {
+        if !matches!(self.step, Step::Hash { .. }) {
+            return;
+        }
+        let fits =
+            SlicePlan::new(self.spec.size, NonZeroU64::new(digests.slice_size).unwrap_or(NonZeroU64::MIN))
+                .is_some_and(|plan| plan.count() as usize == digests.slices.len());
+        let changed = self.digests.as_ref().is_some_and(|old| old.etag != digests.etag);
+        if changed || !fits {
+            let words =
+                "the file changed while it was uploaded: its digests are no longer those it started with";
+            let failure = Failure::local(Endpoint::Create, Class::Source, words);
+            self.finish_failed(FailedKind::Source, failure, None, 1);
+            return;
+        }
+        self.save(Record::Hashed(digests.clone()), true);
+        self.digests = Some(digests);
+        self.last_good = now;
+        self.step = self.next_step(now);
+    }
+
+    fn moved(&mut self, now: Duration, link: &mut Link, id: TryId, sent: u64) {
+        let Some(remote) = &mut self.remote else { return };
+        remote.slices.moved(id, sent, now, link.slices_in_flight() > 1);
+        self.shed(now, link);
+    }
+
+    /// Drops slices that take the uplink from others so that none would make the gateway's line.
+    fn shed(&mut self, now: Duration, link: &mut Link) {
+        let Some(remote) = &mut self.remote else { return };
+        let flights = remote.slices.flights();
+        if flights.len() < 2 {
+            return;
+        }
+        let line = link.body_line();
+        let late = flights.iter().any(|flight| {
+            flight.rate(now).is_some_and(|rate| flight.complete_at(rate, now) > flight.started + line)
+        });
+        // Judge only when every flight can be measured; a fresh one would be counted as standing still.
+        let rates: Option<Vec<f64>> = flights.iter().map(|flight| flight.rate(now)).collect();
+        let Some(rates) = rates.filter(|_| late) else { return };
+        let longest = flights.iter().map(|flight| flight.slice.len).max().unwrap_or(0);
+        link.too_slow(rates.iter().sum(), longest, now);
+        let keep = (link.slices_max() as usize).clamp(1, flights.len() - 1);
+        let mut by_progress: Vec<_> = flights
+            .iter()
+            .map(|flight| (flight.slice.len - flight.sent.min(flight.slice.len), flight.id))
+            .collect();
+        by_progress.sort();
+        for (_, id) in by_progress.split_off(keep) {
+            let Some(flight) = remote.slices.land(id) else { continue };
+            link.slice_lost(&flight.server, now);
+            remote.slices.put_back(flight.slice.no, now, false);
+            self.out.push_back(Action::Abort { id });
+            self.out.push_back(Action::Tell(Event::Retry {
+                step: Endpoint::Slice.name(),
+                slice_no: Some(flight.slice.no),
+                attempt: flight.attempt,
+                wait_ms: 0,
+                reason: "put back so that the others are complete before the gateway gives up on them".into(),
+            }));
+        }
+    }
+
+    fn stop(&mut self, now: Duration, link: &mut Link, stop: Stop) {
+        self.abort_all(now, link);
+        self.finish(Outcome::Stopped(stop));
+    }
+
+    /// Ends the upload with a failure.
+    pub(super) fn fail(
+        &mut self,
+        now: Duration,
+        link: &mut Link,
+        kind: FailedKind,
+        failure: Failure,
+        slice_no: Option<u32>,
+        attempts: u32,
+    ) {
+        self.abort_all(now, link);
+        self.finish_failed(kind, failure, slice_no, attempts);
+    }
+
+    fn finish_failed(&mut self, kind: FailedKind, failure: Failure, slice_no: Option<u32>, attempts: u32) {
+        let failed = super::types::Failed::new(kind, failure, slice_no, attempts);
+        self.finish(Outcome::Failed(failed));
+    }
+
+    pub(super) fn finish(&mut self, outcome: Outcome) {
+        if matches!(outcome, Outcome::Completed(_)) {
+            self.out.push_back(Action::Tell(Event::Stage { stage: Stage::Done }));
+        }
+        self.out.push_back(Action::Finish(outcome));
+        self.step = Step::Over;
+    }
+
+    /// Drops every request under way.
+    pub(super) fn abort_all(&mut self, now: Duration, link: &mut Link) {
+        if let Step::Turn(Turn { flight: Some(id), .. }) = self.step {
+            self.out.push_back(Action::Abort { id });
+        }
+        let Some(remote) = &mut self.remote else { return };
+        let ids: Vec<TryId> = remote.slices.flights().iter().map(|flight| flight.id).collect();
+        for id in ids {
+            let Some(flight) = remote.slices.land(id) else { continue };
+            link.slice_lost(&flight.server, now);
+            remote.slices.put_back(flight.slice.no, now, false);
+            self.out.push_back(Action::Abort { id });
+        }
+    }
+
+    pub(super) fn save(&mut self, record: Record, durable: bool) {
+        self.out.push_back(Action::Save { record, durable });
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        self.out.push_back(Action::Tell(event));
+    }
+
+    fn tell_stage(&mut self) {
+        let stage = match &self.step {
+            Step::Hash { .. } => Stage::Hashing,
+            Step::Turn(turn) => match turn.kind {
+                TurnKind::Create | TurnKind::Domain { .. } | TurnKind::Find { .. } => Stage::Creating,
+                TurnKind::Single { .. } => Stage::Sending,
+                TurnKind::Complete => Stage::Completing,
+            },
+            Step::Slices => Stage::Sending,
+            Step::Over => return,
+        };
+        if self.stage != Some(stage) {
+            self.stage = Some(stage);
+            self.tell(Event::Stage { stage });
+        }
+    }
+
+    /// The pause before try number `attempt` + 1: doubling, half of it random.
+    pub(super) fn backoff(&mut self, attempt: u32) -> Duration {
+        let whole = self.policy.backoff_first.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+        whole.min(self.policy.backoff_max).mul_f64(0.5 + 0.5 * self.rng.f64())
+    }
+}
+
+impl Turn {
+    pub(super) fn new(kind: TurnKind, now: Duration) -> Self {
+        Self { kind, failures: 0, ready_at: now, flight: None, since: now }
+    }
+}
+
+impl TurnKind {
+    pub(super) fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Create => Endpoint::Create,
+            Self::Complete => Endpoint::Complete,
+            Self::Domain { .. } => Endpoint::Domain,
+            Self::Single { .. } => Endpoint::Single,
+            Self::Find { .. } => Endpoint::List,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! How many slices may be in flight.
+
+use std::time::Duration;
+
+use super::policy::Parallel;
+
+/// Starts small, grows while goodput grows, steps back when it does not, and shrinks on trouble.
+///
+/// Goodput is counted in acknowledged bytes, because what the connection has taken may still sit in
+/// buffers of this machine. A judgement needs as many acknowledged slices as may be in flight, made while
+/// the window was full, and half a second.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    limit: u32,
+    max: u32,
+    /// Steps double rather than add until the first one that did not pay.
+    doubling: bool,
+    /// The limit and goodput that the step under judgement started from.
+    before: Option<(u32, f64)>,
+    /// No step up before this time.
+    hold_until: Duration,
+    /// How long to hold after the next step that does not pay.
+    hold: Duration,
+    epoch: Epoch,
+    /// Since when nothing is in flight.
+    idle_since: Option<Duration>,
+    /// Bytes per second over the last epochs.
+    goodput: Option<f64>,
+    /// Troubles count once per this time.
+    eased_at: Option<Duration>,
+    reason: &'static str,
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug, Default)]
+struct Epoch {
+    start: Option<Duration>,
+    acknowledged: u64,
+    slices: u32,
+    troubles: u32,
+}
+
+const START: u32 = 4;
+const AUTO_MAX: u32 = 16;
+const EXACT_MAX: u32 = 64;
+const EPOCH_MIN: Duration = Duration::from_millis(500);
+/// A step up pays if goodput rose by at least this part of what more slices could have brought.
+const STEP_PAYS: f64 = 0.2;
+const HOLD_FIRST: Duration = Duration::from_secs(5);
+const HOLD_MAX: Duration = Duration::from_secs(60);
+/// A slice should need no more than this part of the gateway's body time.
+const LINE_SHARE: f64 = 0.8;
+
+impl Window {
+    pub(super) fn new(parallel: Parallel) -> Self {
+        let (limit, max) = match parallel {
+            Parallel::Auto => (START, AUTO_MAX),
+            Parallel::Exactly(n) => (n.clamp(1, EXACT_MAX), n.clamp(1, EXACT_MAX)),
+        };
+        Self {
+            limit,
+            max,
+            doubling: true,
+            before: None,
+            hold_until: Duration::ZERO,
+            hold: HOLD_FIRST,
+            epoch: Epoch::default(),
+            idle_since: None,
+            goodput: None,
+            eased_at: None,
+            reason: "start",
+        }
+    }
+
+    /// How many slices may be in flight now.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// Why the limit is what it is.
+    pub(super) fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    /// Acknowledged bytes per second, once known.
+    pub(super) fn goodput(&self) -> Option<f64> {
+        self.goodput
+    }
+
+    /// A slice goes out.
+    pub(super) fn started(&mut self, now: Duration) {
+        let idle = self.idle_since.take().map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        self.epoch.start = Some(self.epoch.start.map_or(now, |start| start + idle));
+    }
+
+    /// No slice is in flight: until the next one, time passes without telling anything about the link.
+    pub(super) fn idle(&mut self, now: Duration) {
+        self.idle_since = Some(now);
+    }
+
+    /// A slice was acknowledged. `full`: the window was full when it was.
+    pub(super) fn acknowledged(&mut self, now: Duration, bytes: u64, full: bool, line: Duration) {
+        self.epoch.acknowledged += bytes;
+        self.epoch.slices += 1;
+        let Some(start) = self.epoch.start else { return };
+        let elapsed = now.saturating_sub(start);
+        if self.epoch.slices < self.limit || elapsed < EPOCH_MIN {
+            return;
+        }
+        let measured = self.epoch.acknowledged as f64 / elapsed.as_secs_f64();
+        let slice = self.epoch.acknowledged / u64::from(self.epoch.slices);
+        self.goodput = Some(self.goodput.map_or(measured, |average| average + 0.5 * (measured - average)));
+        let troubled = self.epoch.troubles > 0;
+        self.epoch = Epoch { start: Some(now), ..Epoch::default() };
+        self.judge(now, measured, full && !troubled, fit(measured, slice, line));
+    }
+
+    /// Takes the step under judgement back, or takes the next one.
+    fn judge(&mut self, now: Duration, measured: f64, may_grow: bool, fit: u32) {
+        if let Some((limit, goodput)) = self.before.take() {
+            let hoped = f64::from(self.limit) / f64::from(limit) - 1.0;
+            if measured < goodput * (1.0 + STEP_PAYS * hoped) {
+                self.set(limit, "more slices in flight brought no more speed");
+                self.doubling = false;
+                self.hold_until = now + self.hold;
+                self.hold = (self.hold * 2).min(HOLD_MAX);
+                return;
+            }
+        }
+        if self.limit > fit {
+            self.set(fit, "more slices could not be complete before the gateway gives up");
+        } else if may_grow && now >= self.hold_until && self.limit < self.max.min(fit) {
+            let step = if self.doubling { self.limit } else { (self.limit / 4).max(1) };
+            self.before = Some((self.limit, measured));
+            self.set((self.limit + step).min(self.max).min(fit), "speed grows with slices in flight");
+        }
+    }
+
+    /// A request failed in a way that may come from too much at once.
+    pub(super) fn trouble(&mut self, now: Duration) {
+        self.epoch.troubles += 1;
+        if self.epoch.troubles > self.epoch.slices.max(1) {
+            self.ease(now, self.limit / 2, "several requests failed");
+        }
+    }
+
+    /// The gateway gave up on a body, or will: no more in flight than can make its line at `rate` bytes
+    /// per second for slices of `slice` bytes.
+    pub(super) fn too_slow(&mut self, now: Duration, rate: f64, slice: u64, line: Duration) {
+        self.goodput = Some(rate);
+        self.ease(
+            now,
+            fit(rate, slice, line).min(self.limit / 2),
+            "slices in flight would miss the gateway's body time",
+        );
+    }
+
+    /// Halves at most once a second, so that what fails together counts once.
+    fn ease(&mut self, now: Duration, limit: u32, reason: &'static str) {
+        if self.eased_at.is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(1)) {
+            return;
+        }
+        self.eased_at = Some(now);
+        self.before = None;
+        self.doubling = false;
+        self.hold_until = now + self.hold;
+        self.epoch = Epoch { start: Some(now), ..Epoch::default() };
+        self.set(limit, reason);
+    }
+
+    fn set(&mut self, limit: u32, reason: &'static str) {
+        let limit = limit.clamp(1, self.max);
+        if limit != self.limit {
+            self.limit = limit;
+            self.reason = reason;
+        }
+    }
+}
+
+/// How many slices of `slice` bytes can share `rate` bytes per second and all be out in time.
+fn fit(rate: f64, slice: u64, line: Duration) -> u32 {
+    let slices = rate * line.as_secs_f64() * LINE_SHARE / slice.max(1) as f64;
+    if slices >= f64::from(EXACT_MAX) { EXACT_MAX } else { (slices as u32).max(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: Duration = Duration::from_secs(60);
+    const SLICE: u64 = 16 << 20;
+
+    /// Runs slices over a link and returns the limit after each. `rate(n)`: bytes per second of n slices together.
+    fn run(window: &mut Window, slices: u32, rate: impl Fn(u32) -> f64) -> Vec<u32> {
+        let mut now = Duration::ZERO;
+        window.started(now);
+        (0..slices)
+            .map(|_| {
+                now += Duration::from_secs_f64(SLICE as f64 / rate(window.limit()));
+                window.acknowledged(now, SLICE, true, LINE);
+                window.limit()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn grows_while_each_connection_brings_its_own_speed() {
+        let mut window = Window::new(Parallel::Auto);
+        let limits = run(&mut window, 40, |n| 2e6 * f64::from(n));
+        assert_eq!(limits.last(), Some(&AUTO_MAX), "{limits:?}");
+    }
+
+    #[test]
+    fn steps_back_when_more_brings_nothing() {
+        let mut window = Window::new(Parallel::Auto);
+        let limits = run(&mut window, 40, |_| 50e6);
+        assert_eq!(limits.last(), Some(&START), "{limits:?}");
+        assert!(limits.contains(&(START * 2)), "it did try: {limits:?}");
+    }
+
+    #[test]
+    fn a_slow_link_gets_no_more_than_can_make_the_line() {
+        let mut window = Window::new(Parallel::Auto);
+        let ten_mbit = 1.25e6;
+        run(&mut window, 8, |_| ten_mbit);
+        assert_eq!(window.limit(), 3);
+        window.too_slow(Duration::from_secs(1000), 0.4e6, SLICE, LINE);
+        assert_eq!(window.limit(), 1);
+    }
+
+    #[test]
+    fn failures_that_come_together_count_once() {
+        let mut window = Window::new(Parallel::Exactly(16));
+        window.started(Duration::ZERO);
+        for _ in 0..8 {
+            window.trouble(Duration::from_secs(1));
+        }
+        assert_eq!(window.limit(), 8);
+        assert_eq!(Window::new(Parallel::Exactly(0)).limit(), 1);
+        assert_eq!(Window::new(Parallel::Exactly(1000)).limit(), EXACT_MAX);
+    }
+}

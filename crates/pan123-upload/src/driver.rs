@@ -1,0 +1,419 @@
+//! Carries out what the state machine of an upload asks for. Decides nothing.
+
+use std::{collections::HashMap, num::NonZeroU64, pin::Pin, sync::Arc, time::Duration};
+
+use pan123_proto::{
+    Class, Endpoint, Failure,
+    machine::{self, Action, Call, Event, Input, Outcome, Record, Reply, Stop, TryId},
+    wire::{CreateRequest, SingleFields, SliceFields},
+};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+    time::Instant,
+};
+
+use crate::{
+    blocking::blocking,
+    client::Shared,
+    error::{Error, ErrorKind},
+    hashing,
+    resume::Resume,
+    service::{Part, PartMeter},
+    source::SourceRead,
+    upload::{Job, Uploaded},
+};
+
+/// How often bodies under way are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Runs one upload to its end.
+pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) -> Result<Uploaded, Error> {
+    let started = Instant::now();
+    let (resume, records) = tokio::select! {
+        biased;
+        stop = asked_to_stop(&mut stop) => return Err(stopped(stop)),
+        opened = Resume::open(&shared, &job) => opened?,
+    };
+    let (policy, seed) = (shared.policy.clone(), fastrand::u64(..));
+    let upload = machine::Upload::resume(job.spec.clone(), policy, seed, shared.now(), &records);
+    if upload.digests_known() {
+        job.counters.hashed(job.spec.size);
+    }
+    let driver = Driver {
+        upload,
+        requests: JoinSet::new(),
+        under_way: HashMap::new(),
+        hashing: None,
+        resume,
+        stop,
+        source_error: None,
+        last_error: None,
+        bytes_sent: 0,
+        started,
+        shared,
+        job,
+    };
+    driver.run().await
+}
+
+/// Tells when the upload's user has had enough of it.
+pub(crate) type Stopping = watch::Receiver<Option<Stop>>;
+
+type BoxedHash = Pin<Box<dyn Future<Output = Result<machine::Digests, Error>> + Send>>;
+
+struct Driver {
+    upload: machine::Upload,
+    requests: JoinSet<(TryId, Result<Reply, Error>)>,
+    under_way: HashMap<TryId, UnderWay>,
+    hashing: Option<BoxedHash>,
+    resume: Resume,
+    stop: Stopping,
+    /// What went wrong with the source, in full.
+    source_error: Option<Error>,
+    /// The last failure of a request, for its cause.
+    last_error: Option<Error>,
+    /// File bytes of requests that are over.
+    bytes_sent: u64,
+    started: Instant,
+    shared: Arc<Shared>,
+    job: Arc<Job>,
+}
+
+struct UnderWay {
+    task: AbortHandle,
+    /// For requests with file bytes in them.
+    meter: Option<Arc<PartMeter>>,
+    endpoint: Endpoint,
+}
+
+impl Driver {
+    async fn run(mut self) -> Result<Uploaded, Error> {
+        let shared = self.shared.clone();
+        loop {
+            // Registered before the link is looked at, so that no wake-up falls between the two.
+            let moved = shared.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            while let Some(action) = self.next_action() {
+                if let Some(outcome) = self.carry_out(action).await {
+                    return self.end(outcome).await;
+                }
+            }
+            self.report();
+            let wake = self.wake_at();
+            tokio::select! {
+                biased;
+                stop = asked_to_stop(&mut self.stop) => self.tell(Input::Stop(stop)),
+                Some(joined) = self.requests.join_next() => self.answered(joined).await,
+                hashed = finished(&mut self.hashing) => self.hashed(hashed),
+                () = tokio::time::sleep_until(wake) => self.look(),
+                () = &mut moved => {}
+            }
+        }
+    }
+
+    fn next_action(&mut self) -> Option<Action> {
+        let now = self.shared.now();
+        self.upload.poll(now, &mut self.shared.link())
+    }
+
+    fn tell(&mut self, input: Input) {
+        let now = self.shared.now();
+        self.upload.handle(now, &mut self.shared.link(), input);
+        // Whatever it was, it may have freed a place or changed a limit that another upload waits for.
+        self.shared.moved.notify_waiters();
+    }
+
+    fn wake_at(&self) -> Instant {
+        let machine = self.upload.wake_at(&self.shared.link()).map(|at| self.shared.instant(at));
+        let sending = self.under_way.values().any(|request| request.meter.is_some());
+        let look = Instant::now() + if sending { LOOK_EVERY } else { Duration::from_secs(3600) };
+        machine.map_or(look, |at| at.min(look))
+    }
+
+    /// Returns how the upload ended, if it did.
+    async fn carry_out(&mut self, action: Action) -> Option<Outcome> {
+        match action {
+            Action::Hash { slice_size, again } => self.hash(slice_size, again),
+            Action::Send { id, call } => self.send(id, call),
+            Action::Abort { id } => {
+                if let Some(request) = self.under_way.remove(&id) {
+                    request.task.abort();
+                    self.bytes_sent += request.meter.map_or(0, |meter| meter.bytes());
+                }
+            }
+            Action::Save { record, durable } => self.save(&record, durable).await,
+            Action::Tell(event) => self.watch(&event),
+            Action::Finish(outcome) => return Some(outcome),
+        }
+        None
+    }
+
+    fn hash(&mut self, slice_size: u64, again: bool) {
+        let job = self.job.clone();
+        let (source, identity) = (job.source.clone(), job.identity);
+        let progress = move |bytes| job.counters.hashed(bytes);
+        let slice_size = NonZeroU64::new(slice_size).unwrap_or(NonZeroU64::MIN);
+        tracing::debug!(slice_size, again, "hashing {}", self.job.source.describe());
+        self.hashing = Some(Box::pin(hashing::hash(source, identity, slice_size, progress)));
+    }
+
+    fn hashed(&mut self, result: Result<machine::Digests, Error>) {
+        self.hashing = None;
+        match result {
+            Ok(digests) => {
+                self.job.counters.hashed(self.job.spec.size);
+                self.tell(Input::Hashed(digests));
+            }
+            Err(error) => self.source_failed(error),
+        }
+    }
+
+    fn source_failed(&mut self, error: Error) {
+        let failure = Failure::local(Endpoint::Create, Class::Source, error.message());
+        self.source_error = Some(error);
+        self.tell(Input::SourceFailed(failure));
+    }
+
+    fn send(&mut self, id: TryId, call: Call) {
+        let meter = matches!(call, Call::Slice { .. } | Call::Single { .. }).then(Arc::<PartMeter>::default);
+        let endpoint = match &call {
+            Call::Create { .. } => Endpoint::Create,
+            Call::Slice { .. } => Endpoint::Slice,
+            Call::Complete { .. } => Endpoint::Complete,
+            Call::Domain => Endpoint::Domain,
+            Call::Single { .. } => Endpoint::Single,
+            Call::Find { .. } => Endpoint::List,
+        };
+        let (shared, job) = (self.shared.clone(), self.job.clone());
+        let part_meter = meter.clone().unwrap_or_default();
+        let task = self.requests.spawn(async move { (id, request(&shared, &job, call, part_meter).await) });
+        self.under_way.insert(id, UnderWay { task, meter, endpoint });
+    }
+
+    async fn answered(&mut self, joined: Result<(TryId, Result<Reply, Error>), tokio::task::JoinError>) {
+        let (id, result) = match joined {
+            Ok(answer) => answer,
+            // Aborted, as asked.
+            Err(error) if error.is_cancelled() => return,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let Some(request) = self.under_way.remove(&id) else { return };
+        let sent = request.meter.map_or(0, |meter| meter.bytes());
+        self.bytes_sent += sent;
+        match result {
+            Ok(reply) => self.tell(Input::Replied { id, reply }),
+            Err(error) => {
+                tracing::debug!(call = request.endpoint.name(), sent, "{error}");
+                if let Some(cause) = self.source_at_fault(&error).await {
+                    return self.source_failed(cause);
+                }
+                let failure = error.to_failure(request.endpoint);
+                self.last_error = Some(error);
+                self.tell(Input::Failed { id, failure, sent });
+            }
+        }
+    }
+
+    /// The source's own error behind a failed request: it could not be read, or it is not what was hashed, which
+    /// the service notices as bytes that do not fit their MD5.
+    async fn source_at_fault(&mut self, error: &Error) -> Option<Error> {
+        let suspect = matches!(
+            error.class(),
+            Some(Class::Source | Class::Refused | Class::VerifyFailed | Class::Protocol)
+        );
+        if suspect && let Some(Err(changed)) = self.check_source().await {
+            return Some(changed);
+        }
+        (error.class() == Some(Class::Source)).then(|| error.clone())
+    }
+
+    /// Whether the source is what it was when the upload began. `None`: the upload was stopped meanwhile.
+    async fn check_source(&mut self) -> Option<Result<(), Error>> {
+        let (source, identity) = (self.job.source.clone(), self.job.identity);
+        self.unless_stopped(blocking("check", move || source.check(&identity))).await
+    }
+
+    /// Waits for something that may hang, but no longer than the upload's user does.
+    async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            stop = asked_to_stop(&mut self.stop) => self.tell(Input::Stop(stop)),
+            result = work => return Some(result),
+        }
+        None
+    }
+
+    async fn save(&mut self, record: &Record, durable: bool) {
+        if matches!(record, Record::Completing) {
+            // The last chance to see a change that the slice MD5s cannot show, because the slice went out before it.
+            if let Some(Err(changed)) = self.check_source().await {
+                return self.source_failed(changed);
+            }
+        }
+        let saved = self.resume.save(record, durable);
+        if durable {
+            self.unless_stopped(saved).await;
+        }
+    }
+
+    fn watch(&mut self, event: &Event) {
+        match event {
+            Event::Stage { stage } => {
+                self.job.counters.stage(*stage);
+                tracing::debug!(?stage, "{}", self.job.spec.filename);
+            }
+            Event::Retry { step, slice_no, attempt, wait_ms, reason } => {
+                self.job.counters.retry();
+                tracing::warn!(step, slice_no, attempt, wait_ms, "{reason}");
+            }
+            Event::Parallel { slices, reason } => tracing::debug!(slices, "{reason}"),
+            Event::Restart { reason } => tracing::warn!("starting over from create: {reason}"),
+            _ => {}
+        }
+        self.report();
+        self.job.tell(event);
+    }
+
+    /// Looks at the bodies under way.
+    fn look(&mut self) {
+        let moves: Vec<Input> = self
+            .under_way
+            .iter()
+            .filter_map(|(&id, request)| Some(Input::Moved { id, sent: request.meter.as_ref()?.bytes() }))
+            .collect();
+        if moves.is_empty() {
+            return;
+        }
+        let now = self.shared.now();
+        let mut link = self.shared.link();
+        for input in moves {
+            self.upload.handle(now, &mut link, input);
+        }
+    }
+
+    fn report(&self) {
+        if let Some((done, count)) = self.upload.slices() {
+            self.job.counters.slices(done, count);
+        }
+        let in_flight = self
+            .under_way
+            .values()
+            .filter_map(|request| request.meter.as_ref())
+            .map(|meter| meter.bytes())
+            .sum();
+        self.job.counters.sent(self.upload.bytes_acknowledged(), in_flight);
+    }
+
+    async fn end(mut self, outcome: Outcome) -> Result<Uploaded, Error> {
+        self.requests.abort_all();
+        self.hashing = None;
+        let result = self.result(outcome);
+        let _ = tokio::time::timeout(CLOSE_FOR, self.resume.close()).await;
+        result
+    }
+
+    fn result(&mut self, outcome: Outcome) -> Result<Uploaded, Error> {
+        match outcome {
+            Outcome::Completed(done) => {
+                drop(self.resume.forget());
+                let size = self.job.spec.size;
+                self.job.counters.sent(size, 0);
+                Ok(Uploaded {
+                    file_id: done.file_id,
+                    etag: done.etag,
+                    size,
+                    slices: done.slices,
+                    reused: done.reused,
+                    bytes_sent: self.bytes_sent,
+                    elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                })
+            }
+            Outcome::Failed(failed) => {
+                if !failed.resumable {
+                    drop(self.resume.forget());
+                }
+                Err(self.source_error.take().unwrap_or_else(|| match self.last_error.take() {
+                    Some(cause) => Error::from(failed).with_source(cause),
+                    None => failed.into(),
+                }))
+            }
+            Outcome::Stopped(stop) => Err(stopped(stop)),
+        }
+    }
+}
+
+/// How long to wait for a log to be closed. One that hangs is left to its thread.
+const CLOSE_FOR: Duration = Duration::from_millis(200);
+
+impl Drop for Driver {
+    /// However the driver ends, by a panic or with its runtime: its places on the link are given back.
+    fn drop(&mut self) {
+        if !self.upload.is_over() {
+            self.tell(Input::Stop(Stop::Pause));
+        }
+    }
+}
+
+/// Sends one request of an upload.
+async fn request(shared: &Shared, job: &Job, call: Call, meter: Arc<PartMeter>) -> Result<Reply, Error> {
+    let (service, spec) = (&shared.service, &job.spec);
+    let part = |offset, len| Part { source: job.source.clone(), offset, len, meter };
+    match call {
+        Call::Create { etag } => {
+            let request = CreateRequest {
+                parent_id: spec.parent_id,
+                filename: &spec.filename,
+                etag,
+                size: spec.size,
+                duplicate: spec.duplicate,
+                contain_dir: spec.contain_dir,
+            };
+            service.create(&request).await
+        }
+        Call::Slice { server, preupload_id, slice, md5 } => {
+            let fields = SliceFields { preupload_id: &preupload_id, slice_no: slice.no, md5 };
+            service.slice(&server, &fields, &part(slice.offset, slice.len)).await
+        }
+        Call::Complete { preupload_id } => service.complete(&preupload_id).await,
+        Call::Domain => service.domain().await.map(Reply::Hosts),
+        Call::Single { server, etag } => {
+            let fields = SingleFields {
+                parent_id: spec.parent_id,
+                filename: &spec.filename,
+                etag,
+                size: spec.size,
+                duplicate: spec.duplicate,
+                contain_dir: spec.contain_dir,
+            };
+            service.single(&server, &fields, &part(0, spec.size)).await
+        }
+        Call::Find { etag } => service.find(spec, etag).await,
+    }
+}
+
+fn stopped(stop: Stop) -> Error {
+    let (kind, words) = match stop {
+        Stop::Cancel => (ErrorKind::Cancelled, "cancelled as asked"),
+        Stop::Pause => (ErrorKind::Paused, "paused as asked"),
+    };
+    let advice = "Upload the same file to the same place to go on.";
+    Error::new(kind, "upload", words).with_advice(advice).with_resumable(true)
+}
+
+async fn asked_to_stop(stop: &mut Stopping) -> Stop {
+    let stopped = stop.wait_for(Option::is_some).await.map(|stop| *stop);
+    match stopped {
+        Ok(Some(stop)) => stop,
+        // All handles are gone, so nobody can stop it any more.
+        _ => std::future::pending().await,
+    }
+}
+
+async fn finished(hashing: &mut Option<BoxedHash>) -> Result<machine::Digests, Error> {
+    match hashing {
+        Some(hashing) => hashing.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,112 @@
+//! Digests of a source, made on a thread of their own.
+
+use std::{
+    io,
+    num::NonZeroU64,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use pan123_hash::{Input, Options};
+use pan123_proto::{Md5, machine::Digests};
+use pan123_transport::ReadAt;
+
+use crate::{
+    blocking::blocking,
+    error::{Error, ErrorKind},
+    source::{Identity, Source, SourceRead},
+};
+
+/// Stops the hashing that it was given to, soon, when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct HashGuard(Arc<AtomicBool>);
+
+impl Drop for HashGuard {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Hashes a source that has to be in the state `identity` before and after. `progress` is called with the
+/// bytes hashed so far. Dropping the future stops the hashing.
+pub(crate) async fn hash(
+    source: Source,
+    identity: Identity,
+    slice_size: NonZeroU64,
+    progress: impl Fn(u64) + Send + Sync + 'static,
+) -> Result<Digests, Error> {
+    let guard = HashGuard::default();
+    let cancel = guard.0.clone();
+    let digests = blocking("hash", move || {
+        let options = Options::new(slice_size).progress(&progress).cancel(&cancel);
+        let digests = pan123_hash::hash_input(&SourceInput(&source), &options);
+        let digests = digests.map_err(|error| hash_error(&source, &error))?;
+        source.check(&identity)?;
+        Ok(from_hash(digests))
+    });
+    let digests = digests.await;
+    drop(guard);
+    digests
+}
+
+/// A source as the hashing crate wants it.
+struct SourceInput<'a>(&'a Source);
+
+impl Input for SourceInput<'_> {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.identity()?.size)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        ReadAt::read_at(self.0, offset, buf)
+    }
+
+    fn version(&self) -> io::Result<u128> {
+        let identity = self.0.identity()?;
+        Ok(u128::from(identity.mtime_ns as u64) << 64 | u128::from(identity.inode))
+    }
+}
+
+fn from_hash(digests: pan123_hash::Digests) -> Digests {
+    Digests {
+        etag: Md5(digests.etag),
+        slice_size: digests.slice_size.get(),
+        slices: digests.slices.into_iter().map(Md5).collect(),
+    }
+}
+
+fn hash_error(source: &Source, error: &pan123_hash::Error) -> Error {
+    use pan123_hash::ErrorKind as Hash;
+    let kind = match error.kind() {
+        Hash::Cancelled => ErrorKind::Cancelled,
+        Hash::Kernel => ErrorKind::Usage,
+        Hash::Shrunk | Hash::Grown | Hash::Changed | Hash::NotFound => ErrorKind::SourceChanged,
+        _ => ErrorKind::Source,
+    };
+    Error::new(kind, "hash", format!("{}: {error}", source.describe()))
+        .with_advice("Upload again once nothing writes to the file any more.")
+}
+
+/// MD5 of a part of a source, for a slice that comes without one.
+pub(crate) async fn range(source: Source, offset: u64, len: u64) -> Result<Md5, Error> {
+    struct Range(Source, u64, u64);
+    impl Input for Range {
+        fn size(&self) -> io::Result<u64> {
+            Ok(self.2)
+        }
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+            let left = usize::try_from(self.2.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let len = buf.len().min(left);
+            ReadAt::read_at(&self.0, self.1 + offset, &mut buf[..len])
+        }
+    }
+    blocking("hash", move || {
+        let input = Range(source.clone(), offset, len);
+        let whole = NonZeroU64::new(len).unwrap_or(NonZeroU64::MIN);
+        let digests = pan123_hash::hash_input(&input, &Options::new(whole));
+        digests.map(|digests| Md5(digests.etag)).map_err(|error| hash_error(&source, &error))
+    })
+    .await
+}

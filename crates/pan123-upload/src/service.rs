@@ -1,0 +1,329 @@
+//! The calls of the service, one request each.
+//!
+//! Nothing is tried again here, with one exception: a token that the service turns down is renewed
+//! once. Whether a failure is worth another try is decided by the state machine.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use pan123_proto::{
+    Class, Endpoint, Failure, Md5,
+    decode::{self, Answer},
+    machine::{Reply, UploadSpec},
+    multipart::{self, Boundary, Frame},
+    wire::{self, CreateRequest, SingleFields, SliceFields},
+};
+use pan123_transport::{
+    Body, Clocks, ErrorKind as TransportErrorKind, Meter, Method, PlainHttp, Request, Response, ServerUrl,
+    Transport,
+};
+
+use crate::{
+    error::{Error, ErrorKind},
+    source::Source,
+    token::{Token, TokenProvider},
+};
+
+/// Sends one request at a time to one account of the service.
+pub(crate) struct Service {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) tokens: Arc<dyn TokenProvider>,
+    pub(crate) base: ServerUrl,
+    pub(crate) plain_http: PlainHttp,
+    pub(crate) user_agent: String,
+}
+
+/// A part of a source, to be sent as a slice or as a whole file.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) source: Source,
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+    /// Counts what the connection takes.
+    pub(crate) meter: Arc<PartMeter>,
+}
+
+/// Counts the bytes of a file part that the connection takes, without the form around them.
+#[derive(Debug, Default)]
+pub(crate) struct PartMeter {
+    body: Arc<Meter>,
+    prologue: std::sync::atomic::AtomicU64,
+    len: std::sync::atomic::AtomicU64,
+}
+
+impl PartMeter {
+    /// Bytes of the part taken so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.body.bytes().saturating_sub(self.prologue.load(Relaxed)).min(self.len.load(Relaxed))
+    }
+}
+
+/// What a request carries besides its headers.
+enum Payload<'a> {
+    Query(String),
+    Json(Vec<u8>),
+    Form { frame: Frame, part: &'a Part },
+}
+
+impl Service {
+    pub(crate) async fn create(&self, request: &CreateRequest<'_>) -> Result<Reply, Error> {
+        match self.call(Endpoint::Create, None, &Payload::Json(request.body()), decode::create).await? {
+            Reply::Created { preupload_id, slice_size, servers } => {
+                let servers = self.safe(Endpoint::Create, &servers)?;
+                Ok(Reply::Created { preupload_id, slice_size, servers })
+            }
+            reply => Ok(reply),
+        }
+    }
+
+    pub(crate) async fn slice(
+        &self,
+        server: &str,
+        fields: &SliceFields<'_>,
+        part: &Part,
+    ) -> Result<Reply, Error> {
+        let frame =
+            multipart::slice(fields, &boundary()).map_err(|error| form_error(Endpoint::Slice, &error))?;
+        self.send_form(Endpoint::Slice, server, frame, part, decode::slice).await
+    }
+
+    pub(crate) async fn single(
+        &self,
+        server: &str,
+        fields: &SingleFields<'_>,
+        part: &Part,
+    ) -> Result<Reply, Error> {
+        let frame =
+            multipart::single(fields, &boundary()).map_err(|error| form_error(Endpoint::Single, &error))?;
+        self.send_form(Endpoint::Single, server, frame, part, decode::single).await
+    }
+
+    pub(crate) async fn complete(&self, preupload_id: &str) -> Result<Reply, Error> {
+        let body = wire::CompleteRequest { preupload_id }.body();
+        self.call(Endpoint::Complete, None, &Payload::Json(body), decode::complete).await
+    }
+
+    pub(crate) async fn domain(&self) -> Result<Vec<Arc<str>>, Error> {
+        match self.call(Endpoint::Domain, None, &Payload::Query(String::new()), decode::domain).await? {
+            Reply::Hosts(hosts) => self.safe(Endpoint::Domain, &hosts),
+            _ => Err(Failure::local(Endpoint::Domain, Class::Protocol, "no list of upload hosts").into()),
+        }
+    }
+
+    pub(crate) async fn sha1_reuse(
+        &self,
+        request: &wire::Sha1ReuseRequest<'_>,
+    ) -> Result<Option<i64>, Error> {
+        self.call(Endpoint::Sha1Reuse, None, &Payload::Json(request.body()), decode::sha1_reuse).await
+    }
+
+    pub(crate) async fn mkdir(&self, request: &wire::MkdirRequest<'_>) -> Result<i64, Error> {
+        self.call(Endpoint::Mkdir, None, &Payload::Json(request.body()), decode::mkdir).await
+    }
+
+    pub(crate) async fn list(&self, query: &wire::ListQuery<'_>) -> Result<wire::ListAnswer, Error> {
+        self.call(Endpoint::List, None, &Payload::Query(query.query()), decode::list).await
+    }
+
+    pub(crate) async fn detail(&self, file_id: i64) -> Result<wire::FileInfo, Error> {
+        let query = wire::DetailQuery { file_id }.query();
+        self.call(Endpoint::Detail, None, &Payload::Query(query), decode::detail).await
+    }
+
+    pub(crate) async fn user_info(&self) -> Result<wire::UserInfo, Error> {
+        self.call(Endpoint::UserInfo, None, &Payload::Query(String::new()), decode::user_info).await
+    }
+
+    /// Looks for a file of this name, size and etag in the folder of an upload.
+    pub(crate) async fn find(&self, spec: &UploadSpec, etag: Md5) -> Result<Reply, Error> {
+        let mut last_file_id = None;
+        for _ in 0..FIND_PAGES_MAX {
+            let query = wire::ListQuery {
+                parent_id: spec.parent_id,
+                limit: wire::LIST_LIMIT_MAX,
+                last_file_id,
+                search: None,
+            };
+            let page = self.list(&query).await?;
+            let ours = |file: &&wire::FileInfo| {
+                !file.is_folder
+                    && !file.trashed
+                    && file.filename == spec.filename
+                    && file.size == spec.size
+                    && file.etag == Some(etag)
+            };
+            if let Some(file) = page.files.iter().find(ours) {
+                return Ok(Reply::Stored { file_id: file.file_id });
+            }
+            match page.next {
+                Some(next) if last_file_id != Some(next) => last_file_id = Some(next),
+                _ => break,
+            }
+        }
+        Ok(Reply::NotYet)
+    }
+
+    async fn send_form(
+        &self,
+        endpoint: Endpoint,
+        server: &str,
+        frame: Frame,
+        part: &Part,
+        decode: fn(&Answer<'_>) -> Result<Reply, Failure>,
+    ) -> Result<Reply, Error> {
+        let server = self.server(endpoint, server)?;
+        self.call(endpoint, Some(&server), &Payload::Form { frame, part }, decode).await
+    }
+
+    /// Sends a request, and once more with a new token if the service turns the token down.
+    async fn call<T>(
+        &self,
+        endpoint: Endpoint,
+        server: Option<&ServerUrl>,
+        payload: &Payload<'_>,
+        decode: fn(&Answer<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Error> {
+        let token = self.tokens.get(None).await?;
+        let response = self.send(endpoint, server, payload, &token).await?;
+        let refusal = match read(&response, decode, &token) {
+            Err(failure) if failure.class == Class::Auth => failure,
+            result => return Ok(result?),
+        };
+        tracing::info!(call = endpoint.name(), "the service turned the access token down: {refusal}");
+        match self.tokens.get(Some(&token)).await {
+            Ok(renewed) => {
+                let response = self.send(endpoint, server, payload, &renewed).await?;
+                Ok(read(&response, decode, &renewed)?)
+            }
+            // The service's own words say more than that there is no other token.
+            Err(error) if error.class().is_none() && error.kind() == ErrorKind::Login => Err(refusal.into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send(
+        &self,
+        endpoint: Endpoint,
+        server: Option<&ServerUrl>,
+        payload: &Payload<'_>,
+        token: &Token,
+    ) -> Result<Response, Error> {
+        let method = if endpoint.is_get() { Method::Get } else { Method::Post };
+        let query = match payload {
+            Payload::Query(query) if !query.is_empty() => format!("?{query}"),
+            _ => String::new(),
+        };
+        let path = format!("{}{query}", endpoint.path());
+        let mut request = Request::new(method, server.unwrap_or(&self.base).join(&path))
+            .header(wire::PLATFORM_HEADER.0, wire::PLATFORM_HEADER.1)
+            .header("User-Agent", self.user_agent.as_str())
+            .header("Authorization", format!("Bearer {}", token.expose()));
+        request.clocks = CLOCKS;
+        match payload {
+            Payload::Query(_) => {}
+            Payload::Json(body) => {
+                request = request.header("Content-Type", "application/json");
+                request.body = Body::from_bytes(Bytes::copy_from_slice(body));
+            }
+            Payload::Form { frame, part } => {
+                request = request.header("Content-Type", frame.content_type.as_str());
+                request.body = Body::framed(
+                    Bytes::copy_from_slice(&frame.prologue),
+                    Arc::new(part.source.clone()),
+                    part.offset,
+                    part.len,
+                    Bytes::copy_from_slice(&frame.epilogue),
+                );
+                request.meter = part.meter.start(frame.prologue.len() as u64, part.len);
+            }
+        }
+        self.transport.send(request).await.map_err(|error| transport_error(endpoint, error))
+    }
+
+    fn safe(&self, endpoint: Endpoint, servers: &[Arc<str>]) -> Result<Vec<Arc<str>>, Error> {
+        servers.iter().map(|server| Ok(self.server(endpoint, server)?.to_string().into())).collect()
+    }
+
+    fn server(&self, endpoint: Endpoint, server: &str) -> Result<ServerUrl, Error> {
+        ServerUrl::named_by_service(server, &self.plain_http)
+            .map_err(|error| transport_error(endpoint, error))
+    }
+}
+
+impl PartMeter {
+    /// Begins to count a new request with this part; the one before, if any, is forgotten.
+    fn start(&self, prologue: u64, len: u64) -> Arc<Meter> {
+        use std::sync::atomic::Ordering::Relaxed;
+        // A renewed token sends the same part again; the count goes on from where it was.
+        self.prologue.store(self.body.bytes() + prologue, Relaxed);
+        self.len.store(len, Relaxed);
+        self.body.clone()
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("base", &self.base)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Pages of a folder that are looked through for a file, of 100 entries each.
+const FIND_PAGES_MAX: u32 = 100;
+
+/// The clocks of every request. A slow body that moves is left alone; what cannot make the gateway's
+/// line is the state machine's to judge.
+const CLOCKS: Clocks = Clocks {
+    connect: Duration::from_secs(15),
+    stall: Duration::from_secs(30),
+    bytes_per_sec_min: 0,
+    answer: Duration::from_secs(75),
+    body: None,
+};
+
+fn boundary() -> Boundary {
+    Boundary::new(fastrand::u128(..))
+}
+
+fn answer(response: &Response) -> Answer<'_> {
+    Answer {
+        status: response.status,
+        body: &response.body,
+        trace_id: response.header("x-traceid"),
+        retry_after: response.header("retry-after"),
+    }
+}
+
+/// Reads an answer; a failure never repeats the token, whatever the server echoes.
+fn read<T>(
+    response: &Response,
+    decode: fn(&Answer<'_>) -> Result<T, Failure>,
+    token: &Token,
+) -> Result<T, Failure> {
+    decode(&answer(response)).map_err(|mut failure| {
+        failure.hide(token.expose());
+        failure
+    })
+}
+
+fn transport_error(endpoint: Endpoint, error: pan123_transport::Error) -> Error {
+    let class = match error.kind() {
+        TransportErrorKind::Dns | TransportErrorKind::Connect | TransportErrorKind::Proxy => Class::Connect,
+        TransportErrorKind::Tls => Class::Tls,
+        TransportErrorKind::Stalled => Class::Stalled,
+        TransportErrorKind::BodyTimeout => Class::BodyTimeout,
+        TransportErrorKind::AnswerTimeout => Class::NoAnswer,
+        TransportErrorKind::BadAnswer => Class::Protocol,
+        TransportErrorKind::Source => Class::Source,
+        TransportErrorKind::Invalid => Class::Refused,
+        _ => Class::Interrupted,
+    };
+    Error::from(Failure::local(endpoint, class, error.to_string())).with_source(error)
+}
+
+fn form_error(endpoint: Endpoint, error: &multipart::FieldError) -> Error {
+    Failure::local(endpoint, Class::Protocol, error.to_string()).into()
+}

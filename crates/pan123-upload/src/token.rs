@@ -1,0 +1,109 @@
+//! Access tokens and where they come from.
+
+mod cache;
+mod client_credentials;
+mod login;
+mod refresh_token;
+
+pub use client_credentials::ClientCredentials;
+pub use refresh_token::RefreshToken;
+
+use std::fmt;
+
+use pan123_transport::BoxFuture;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::{Error, ErrorKind};
+
+/// An access token. Its text appears in no `Debug`, and its memory is wiped when it is dropped.
+#[derive(Clone)]
+pub struct Token {
+    text: SecretString,
+    expires_unix_ms: Option<i64>,
+}
+
+impl Token {
+    /// A token from its text; spaces and line ends around it are dropped.
+    ///
+    /// `expires_unix_ms` is when it expires, in milliseconds since 1970 UTC, if that is known.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Login`] for an empty text, and for one that cannot stand in an HTTP header.
+    pub fn new(text: impl Into<String>, expires_unix_ms: Option<i64>) -> Result<Self, Error> {
+        let text = SecretString::from(text.into());
+        let trimmed = text.expose_secret().trim();
+        let fault = if trimmed.is_empty() {
+            "the access token is empty"
+        } else if !trimmed.bytes().all(|b| b.is_ascii_graphic()) {
+            "the access token holds blanks or characters outside ASCII"
+        } else {
+            return Ok(Self { text: SecretString::from(trimmed), expires_unix_ms });
+        };
+        Err(Error::new(ErrorKind::Login, "token", fault).with_advice(
+            "Give the token exactly as the service issued it, without \"Bearer\" in front and without quotes.",
+        ))
+    }
+
+    /// The text, for the `Authorization` header and nothing else.
+    pub fn expose(&self) -> &str {
+        self.text.expose_secret()
+    }
+
+    /// When it expires, in milliseconds since 1970 UTC, if that is known.
+    pub fn expires_unix_ms(&self) -> Option<i64> {
+        self.expires_unix_ms
+    }
+
+    /// True when `other` is the same token.
+    pub fn is(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("expires_unix_ms", &self.expires_unix_ms).finish_non_exhaustive()
+    }
+}
+
+/// Gives access tokens to a client.
+pub trait TokenProvider: Send + Sync + fmt::Debug {
+    /// Returns a token that is worth trying.
+    ///
+    /// `refused` is the token that the service just turned down, if it did: the provider returns another one,
+    /// preferably one that somebody else has fetched meanwhile, because only three are alive at a time.
+    /// Dropping the future gives up.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Login`] when no token can be had; the kind of the failed request when the service could
+    /// not be asked. A provider does not retry: the client does.
+    fn get<'a>(&'a self, refused: Option<&'a Token>) -> BoxFuture<'a, Result<Token, Error>>;
+}
+
+/// One ready-made token. When the service refuses it, there is no other.
+#[derive(Clone, Debug)]
+pub struct StaticToken(Token);
+
+impl StaticToken {
+    /// Always gives this token.
+    pub fn new(token: Token) -> Self {
+        Self(token)
+    }
+}
+
+impl TokenProvider for StaticToken {
+    fn get<'a>(&'a self, refused: Option<&'a Token>) -> BoxFuture<'a, Result<Token, Error>> {
+        let answer = match refused {
+            Some(refused) if refused.is(&self.0) => Err(Error::new(
+                ErrorKind::Login,
+                "token",
+                "the service refused the access token, and there is no way to renew it",
+            )
+            .with_advice("Get a new access token, or give the client id and secret instead.")),
+            _ => Ok(self.0.clone()),
+        };
+        Box::pin(async { answer })
+    }
+}

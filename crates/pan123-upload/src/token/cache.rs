@@ -1,0 +1,242 @@
+//! Login state on disk, shared between processes.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use md5::{Digest, Md5};
+use secrecy::zeroize::Zeroizing;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::Token;
+use crate::{
+    error::{Error, ErrorKind, io_text},
+    private_dir,
+};
+
+/// The version of the files that this code writes and reads.
+const VERSION: u32 = 1;
+
+/// How long to wait while another process renews the token: longer than its request may take.
+const LOCK_PATIENCE: Duration = Duration::from_secs(90);
+
+/// How often to ask whether the lock is free.
+const LOCK_POLL: Duration = Duration::from_millis(25);
+
+/// One file that holds a login as JSON, mode 0600, and a lock beside it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Cache {
+    path: PathBuf,
+}
+
+/// Held while a token is renewed. Dropping it, or the end of the process, lets the next one in.
+pub(super) struct Locked {
+    _file: File,
+}
+
+/// What every file says of itself.
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    version: u32,
+    #[serde(flatten)]
+    login: T,
+}
+
+impl Cache {
+    /// The file of one account at one service in this directory.
+    pub(super) fn new(dir: &Path, kind: &str, base_url: &str, client_id: &str) -> Self {
+        let account = format!("{base_url}\n{client_id}");
+        let hash: String = Md5::digest(account).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { path: dir.join(format!("{kind}-{hash}.json")) }
+    }
+
+    /// Waits until no other process holds the lock, without blocking a thread.
+    pub(super) async fn lock(&self) -> Result<Locked, Error> {
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        let cache = self.clone();
+        let file = blocking(move || cache.open_lock()).await?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Locked { _file: file }),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    tokio::time::sleep(LOCK_POLL).await;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let message = format!(
+                        "another process has been renewing the token for {} s",
+                        LOCK_PATIENCE.as_secs()
+                    );
+                    return Err(Error::new(ErrorKind::Store, "lock token cache", message)
+                        .with_advice("Look for a pan123 process that hangs, and end it."));
+                }
+                Err(TryLockError::Error(error)) => return Err(self.error("lock token cache", &error)),
+            }
+        }
+    }
+
+    fn open_lock(&self) -> Result<File, Error> {
+        if let Some(dir) = self.path.parent() {
+            private_dir::create(dir)?;
+        }
+        // Never removed, so that two processes can never hold locks on two files of this name.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true);
+        let opened = private_dir::private(&mut options).open(self.path.with_extension("lock"));
+        opened.map_err(|error| self.error("lock token cache", &error))
+    }
+
+    /// What the file holds; `None` if there is none, or none that can be read.
+    pub(super) async fn load<T: DeserializeOwned>(&self) -> Option<T> {
+        let path = self.path.clone();
+        let read = blocking(move || {
+            let text = Zeroizing::new(std::fs::read(&path)?);
+            Ok::<_, io::Error>((text, tighten(&path)?))
+        });
+        let loaded = read.await.and_then(|(text, tightened)| {
+            if tightened {
+                tracing::warn!(path = %self.path.display(), "others could read the token cache; made it private");
+            }
+            // The text of a JSON error can quote what it found, which may be a piece of a token.
+            let found: Versioned<T> = serde_json::from_slice(&text)
+                .map_err(|error| io::Error::other(format!("damaged at line {}", error.line())))?;
+            if found.version == VERSION {
+                Ok(found.login)
+            } else {
+                Err(io::Error::other(format!("it has format version {}", found.version)))
+            }
+        });
+        match loaded {
+            Ok(login) => Some(login),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                None
+            }
+            Err(error) => {
+                tracing::warn!(path = %self.path.display(), %error, "the token cache is of no use; logging in");
+                None
+            }
+        }
+    }
+
+    /// Replaces the file; it is on disk when this returns. Call it under the lock.
+    pub(super) async fn save<T: Serialize>(&self, login: &T) -> Result<(), Error> {
+        let mut text = Zeroizing::new(Vec::new());
+        serde_json::to_writer_pretty(&mut *text, &Versioned { version: VERSION, login })
+            .expect("a login holds nothing that JSON cannot");
+        let path = self.path.clone();
+        let saved = blocking(move || private_dir::replace(&path, &text)).await;
+        saved.map_err(|error| self.error("save token", &error))
+    }
+
+    fn error(&self, step: &'static str, error: &io::Error) -> Error {
+        Error::new(ErrorKind::Store, step, format!("{}: {}", self.path.display(), io_text(error)))
+            .with_advice(
+                "Make the state directory writable and see that its disk has room, or choose another one.",
+            )
+    }
+}
+
+/// Takes the rights of others away; true if they had any.
+#[cfg(unix)]
+fn tighten(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut permissions = std::fs::metadata(path)?.permissions();
+    let open = permissions.mode() & 0o077 != 0;
+    if open {
+        permissions.set_mode(0o600);
+        std::fs::set_permissions(path, permissions)?;
+    }
+    Ok(open)
+}
+
+#[cfg(not(unix))]
+fn tighten(_path: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Runs file work where it may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // Blocking work is only cancelled before it began, by a runtime on its way out, which polls nobody.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// A token as the files hold it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Saved {
+    access_token: String,
+    /// When it expires, as far as that is known.
+    expires_unix_ms: Option<i64>,
+    /// When it was fetched, by this machine's clock.
+    fetched_unix_ms: i64,
+}
+
+impl Saved {
+    /// A token that was just fetched.
+    pub(super) fn fetched(token: &Token, now_unix_ms: i64) -> Self {
+        let expires = token.expires_unix_ms().filter(|&expires| {
+            let plausible = expires > now_unix_ms;
+            if !plausible {
+                tracing::warn!("a new token seems to have expired already; is this machine's clock right?");
+            }
+            plausible
+        });
+        Self {
+            access_token: token.expose().to_owned(),
+            expires_unix_ms: expires,
+            fetched_unix_ms: now_unix_ms,
+        }
+    }
+
+    pub(super) fn token(&self) -> Result<Token, Error> {
+        Token::new(self.access_token.as_str(), self.expires_unix_ms)
+    }
+
+    /// True when it was fetched after `other`, or there is no other.
+    pub(super) fn is_newer_than(&self, other: Option<&Self>) -> bool {
+        other.is_none_or(|other| self.fetched_unix_ms > other.fetched_unix_ms)
+    }
+
+    /// How it stands, `ahead` being how long before its end it is to be renewed. A token that lives
+    /// shortly is renewed when nine tenths of its life are over, whatever `ahead` says.
+    pub(super) fn age(&self, ahead: Duration, now_unix_ms: i64) -> Age {
+        let Some(expires) = self.expires_unix_ms else { return Age::Fresh };
+        let ahead_ms = i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX);
+        let tenth_ms = expires.saturating_sub(self.fetched_unix_ms).max(0) / 10;
+        if now_unix_ms >= expires {
+            Age::Expired
+        } else if now_unix_ms >= expires.saturating_sub(ahead_ms.min(tenth_ms)) {
+            Age::Ripe
+        } else {
+            Age::Fresh
+        }
+    }
+}
+
+impl Drop for Saved {
+    fn drop(&mut self) {
+        secrecy::zeroize::Zeroize::zeroize(&mut self.access_token);
+    }
+}
+
+/// How a token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// Use it.
+    Fresh,
+    /// It still works; renew it soon.
+    Ripe,
+    /// It is over.
+    Expired,
+}
+
+/// Milliseconds since 1970 UTC.
+pub(super) fn now_unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

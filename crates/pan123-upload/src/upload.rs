@@ -1,0 +1,200 @@
+//! The upload of one file, as its user sees it.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use pan123_proto::{
+    Md5,
+    machine::{Duplicate, Event, Stop, UploadSpec},
+    names,
+};
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    client::Shared,
+    driver,
+    error::{Error, ErrorKind},
+    progress::{Counters, Progress},
+    source::{Identity, Source, SourceRead},
+};
+
+/// Where a file goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Folder that receives the file; 0 is the root.
+    pub parent_id: i64,
+    /// File name, or a path from the folder on when `contain_dir` is set.
+    pub filename: String,
+    /// `filename` is a path; the service makes missing folders.
+    pub contain_dir: bool,
+    /// What happens when the name is taken; `None` leaves it to the service.
+    pub duplicate: Option<Duplicate>,
+}
+
+impl Target {
+    /// A file of this name in the root.
+    pub fn root(filename: impl Into<String>) -> Self {
+        Self { parent_id: 0, filename: filename.into(), contain_dir: false, duplicate: None }
+    }
+}
+
+/// A finished upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Uploaded {
+    /// The file at the service.
+    pub file_id: i64,
+    /// MD5 of the whole file.
+    pub etag: Md5,
+    /// Size in bytes.
+    pub size: u64,
+    /// Slices of the file; 0 when none was needed.
+    pub slices: u32,
+    /// The service had the bytes already and none were sent.
+    pub reused: bool,
+    /// File bytes handed to connections by this run, those sent again included.
+    pub bytes_sent: u64,
+    /// From start to end, in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+/// The upload of one file. Cheap to clone; all clones are the same upload.
+///
+/// Dropping it does not stop a started upload.
+#[derive(Clone)]
+pub struct Upload(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    job: Arc<Job>,
+    started: Mutex<bool>,
+    stop: watch::Sender<Option<Stop>>,
+    result: watch::Sender<Option<Result<Uploaded, Error>>>,
+}
+
+/// What an upload's driver works on.
+pub(crate) struct Job {
+    pub(crate) source: Source,
+    pub(crate) identity: Identity,
+    pub(crate) spec: UploadSpec,
+    pub(crate) counters: Counters,
+    pub(crate) watchers: Mutex<Vec<mpsc::UnboundedSender<Event>>>,
+}
+
+impl Job {
+    pub(crate) fn tell(&self, event: &Event) {
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|watcher| watcher.send(event.clone()).is_ok());
+    }
+}
+
+impl Upload {
+    pub(crate) fn new(shared: Arc<Shared>, source: Source, target: Target) -> Result<Self, Error> {
+        let Target { parent_id, filename, contain_dir, duplicate } = target;
+        let checked =
+            if contain_dir { names::check_path(&filename) } else { names::check_filename(&filename) };
+        checked.map_err(|error| Error::new(ErrorKind::Name, "check name", error.to_string()))?;
+        if parent_id < 0 {
+            let message = format!("the folder id is {parent_id}; ids are not negative, and 0 is the root");
+            return Err(Error::new(ErrorKind::Usage, "check target", message));
+        }
+        let size = source.size();
+        names::check_size(size).map_err(|error| {
+            Error::new(ErrorKind::Source, "check size", format!("{}: {error}", source.describe()))
+        })?;
+        let identity = source.identity().map_err(|error| source.error("open source", &error))?;
+        let job = Job {
+            source,
+            identity,
+            spec: UploadSpec { parent_id, filename, contain_dir, duplicate, size },
+            counters: Counters::new(size),
+            watchers: Mutex::default(),
+        };
+        let inner = Inner {
+            shared,
+            job: Arc::new(job),
+            started: Mutex::new(false),
+            stop: watch::Sender::new(None),
+            result: watch::Sender::new(None),
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Starts the upload on the current tokio runtime. Does nothing the second time.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn start(&self) {
+        if std::mem::replace(&mut *self.0.started.lock().unwrap_or_else(PoisonError::into_inner), true) {
+            return;
+        }
+        let (shared, job) = (self.0.shared.clone(), self.0.job.clone());
+        let (stop, result) = (self.0.stop.subscribe(), self.0.result.clone());
+        let driver = tokio::spawn(driver::run(shared, job.clone(), stop));
+        tokio::spawn(async move {
+            let ended = driver.await.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Internal, "upload", "the upload panicked; please report it"))
+            });
+            job.watchers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            result.send_replace(Some(ended));
+        });
+    }
+
+    /// Stops the upload. What is acknowledged is kept for a resume. It ends within 250 ms.
+    pub fn cancel(&self) {
+        self.0.stop.send_replace(Some(Stop::Cancel));
+    }
+
+    /// Stops the upload, to go on later by uploading the same source to the same target.
+    pub fn pause(&self) {
+        self.0.stop.send_replace(Some(Stop::Pause));
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        self.0.job.counters.snapshot()
+    }
+
+    /// Events from now on. The channel closes when the upload is over.
+    pub fn events(&self) -> mpsc::UnboundedReceiver<Event> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        if self.0.result.borrow().is_none() {
+            self.0.job.watchers.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        }
+        receiver
+    }
+
+    /// Waits for the end. May be called often and by several at once; an upload that was never started
+    /// is started.
+    ///
+    /// # Errors
+    ///
+    /// Why the upload failed, or [`ErrorKind::Cancelled`] or [`ErrorKind::Paused`].
+    pub async fn wait(&self) -> Result<Uploaded, Error> {
+        self.start();
+        let mut result = self.0.result.subscribe();
+        let ended = result.wait_for(Option::is_some).await;
+        match ended.ok().and_then(|result| result.clone()) {
+            Some(result) => result,
+            None => Err(Error::new(ErrorKind::Internal, "upload", "the upload ended without a result")),
+        }
+    }
+
+    /// Waits for the end for at most this long; `None` if it is not over by then.
+    pub async fn wait_for(&self, time: Duration) -> Option<Result<Uploaded, Error>> {
+        tokio::time::timeout(time, self.wait()).await.ok()
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload")
+            .field("source", &self.0.job.source)
+            .field("spec", &self.0.job.spec)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,390 @@
+//! `cargo xtask bench upload`: how fast, and at what cost, a file gets out of the page cache and into
+//! the sockets of an emulator that throws it away.
+//!
+//! Each client is a process of its own, and each run has a fresh emulator, so that nothing is known
+//! from the run before. The clients take turns; what is reported is the median of the rounds, and
+//! ratios are between medians of the same table.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use wait4::Wait4;
+
+use crate::{
+    bench::{Machine, median, write_report},
+    measure::{self, Measured},
+    process,
+    tools::{CLIENTS, PYTHON, Tools, VENV},
+    workspace::Workspace,
+};
+
+/// What `cargo xtask bench upload` can be told.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// See that everything runs, with a small file and one round, and judge no figure
+    #[arg(long)]
+    quick: bool,
+    /// How often each client uploads the file
+    #[arg(long, default_value_t = 7)]
+    rounds: u32,
+    /// Slices in flight, and sockets of the raw writer
+    #[arg(long, default_value_t = 8)]
+    in_flight: u32,
+}
+
+const MIB: u64 = 1 << 20;
+/// The file of the comparison.
+const FILE_BYTES: u64 = 1 << 30;
+/// Above what one client sends in a single request, so that all of them cut slices.
+const QUICK_FILE_BYTES: u64 = 128 * MIB;
+/// The files that memory is measured with. The last is the largest that the service takes.
+const RSS_FILES_BYTES: [u64; 3] = [100 * MIB, 1 << 30, 10_000_000_000];
+/// No run takes as long as this.
+const LIMIT: Duration = Duration::from_secs(300);
+const TOKEN: &str = "bench-token";
+
+/// Whose turn it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Subject {
+    /// `pan123 upload`.
+    Pan123,
+    /// `pan123 hash`: the part of an upload before the first byte is sent.
+    Pan123Hash,
+    /// The same bytes over as many sockets, and nothing else.
+    RawWriter,
+    /// From PyPI.
+    Aio123pan,
+    /// From PyPI.
+    Py123panClient,
+}
+
+/// One run of one client.
+#[derive(Serialize)]
+struct Run {
+    subject: Subject,
+    round: u32,
+    file_bytes: u64,
+    /// From its first own action to its end; interpreters have started by then.
+    whole_s: f64,
+    /// From before the first slice to after the last, if it says so.
+    send_s: Option<f64>,
+    /// The client's CPU time in `whole_s`.
+    cpu_s: f64,
+    /// The client's peak memory.
+    rss_mib: f64,
+    /// The emulator's CPU time; it shares the machine with the client.
+    emulator_cpu_s: f64,
+}
+
+/// What is written to `docs/bench/upload.json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    command: String,
+    machine: Machine,
+    slices_in_flight: u32,
+    ratios: Vec<Ratio>,
+    runs: &'a [Run],
+}
+
+/// A figure with its goal.
+#[derive(Serialize)]
+struct Ratio {
+    what: &'static str,
+    value: f64,
+    goal: &'static str,
+}
+
+/// What all runs share.
+struct Bench {
+    workspace: Workspace,
+    tools: Tools,
+    pan123: PathBuf,
+    folder: PathBuf,
+    in_flight: u32,
+}
+
+/// Runs the benchmark and prints a table.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let bench = Bench::set_up(options.in_flight)?;
+    let (file_bytes, rounds) =
+        if options.quick { (QUICK_FILE_BYTES, 1) } else { (FILE_BYTES, options.rounds.max(1)) };
+    let file = bench.random_file(file_bytes)?;
+
+    use Subject::{Aio123pan, Pan123, Pan123Hash, Py123panClient, RawWriter};
+    let mut runs = Vec::new();
+    for round in 1..=rounds {
+        for subject in [Pan123, RawWriter, Pan123Hash, Aio123pan, Py123panClient] {
+            eprintln!("round {round} of {rounds}: {subject:?}");
+            runs.push(bench.run(subject, round, &file)?);
+        }
+    }
+    let rss_files: &[u64] = if options.quick { &[] } else { &RSS_FILES_BYTES };
+    for &bytes in rss_files {
+        eprintln!("memory with a file of {bytes} bytes");
+        runs.push(bench.run(Pan123, 0, &bench.sparse_file(bytes)?)?);
+    }
+
+    table(&runs);
+    if options.quick {
+        println!("a quick run: it shows that everything works, and its figures mean nothing");
+        return Ok(());
+    }
+    let ratios = ratios(&runs);
+    for Ratio { what, value, goal } in &ratios {
+        println!("{what:<58} {value:>7.2}   goal {goal}");
+    }
+    let report = Report {
+        command: format!("cargo xtask bench upload --rounds {rounds} --in-flight {}", bench.in_flight),
+        machine: Machine::this()?,
+        slices_in_flight: bench.in_flight,
+        ratios,
+        runs: &runs,
+    };
+    write_report(&bench.workspace, "upload", &report)
+}
+
+impl Bench {
+    /// Builds the program, fetches the other clients, makes a folder.
+    fn set_up(in_flight: u32) -> anyhow::Result<Self> {
+        let workspace = Workspace::find()?;
+        let tools = Tools::set_up(&workspace, &[PYTHON, VENV, CLIENTS]);
+        if let Some(missing) = [PYTHON, VENV, CLIENTS].into_iter().find_map(|need| tools.missing(need)) {
+            bail!("{missing}");
+        }
+        let mut build = workspace.cargo();
+        build.args(["build", "--release", "--bin", "pan123"]);
+        let log = workspace.scratch().join("logs/bench-build.log");
+        let built = process::run(&mut build, Duration::from_secs(1800), &log)?;
+        if !built.success() {
+            bail!("{build:?}: {}\n{}", built.verdict(), built.output);
+        }
+        let pan123 = workspace.target.join("release/pan123");
+        let folder = workspace.scratch().join("bench");
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        Ok(Self { workspace, tools, pan123, folder, in_flight })
+    }
+
+    /// A file that no compression and no reuse helps with, in the page cache.
+    fn random_file(&self, bytes: u64) -> anyhow::Result<PathBuf> {
+        let path = self.folder.join(format!("random-{bytes}"));
+        if fs::metadata(&path).map_or(0, |found| found.len()) != bytes {
+            let mut file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+            io::copy(&mut File::open("/dev/urandom")?.take(bytes), &mut file)?;
+            file.sync_all()?;
+        }
+        io::copy(&mut File::open(&path)?, &mut io::sink())?;
+        Ok(path)
+    }
+
+    /// A file of zeros that takes no room.
+    fn sparse_file(&self, bytes: u64) -> anyhow::Result<PathBuf> {
+        let path = self.folder.join(format!("sparse-{bytes}"));
+        File::create(&path)
+            .and_then(|file| file.set_len(bytes))
+            .with_context(|| path.display().to_string())?;
+        Ok(path)
+    }
+
+    /// One run of one client.
+    fn run(&self, subject: Subject, round: u32, file: &Path) -> anyhow::Result<Run> {
+        let emulator = Emulator::start(self)?;
+        let measured = measure::run(&mut self.command(subject, &emulator.url, file), LIMIT)?;
+        let emulator_cpu = emulator.stop()?;
+
+        let (mut begin, mut cpu_before) = (Duration::ZERO, 0.0);
+        for (time, line) in &measured.lines {
+            if let Ok(Said::Started { cpu_s }) = serde_json::from_str(line) {
+                (begin, cpu_before) = (*time, cpu_s);
+            }
+        }
+        Ok(Run {
+            subject,
+            round,
+            file_bytes: fs::metadata(file)?.len(),
+            whole_s: (measured.wall - begin).as_secs_f64(),
+            send_s: send_time(&measured).map(|time| time.as_secs_f64()),
+            cpu_s: measured.cpu.as_secs_f64() - cpu_before,
+            rss_mib: measured.rss_bytes as f64 / MIB as f64,
+            emulator_cpu_s: emulator_cpu.as_secs_f64(),
+        })
+    }
+
+    fn command(&self, subject: Subject, url: &str, file: &Path) -> Command {
+        let in_flight = self.in_flight.to_string();
+        let mut command = match subject {
+            Subject::Pan123 => {
+                let mut command = self.workspace.command(&self.pan123);
+                command.args(["upload", "--json", "--parallel", &in_flight]);
+                command
+            }
+            Subject::Pan123Hash => {
+                let mut command = self.workspace.command(&self.pan123);
+                command.arg("hash");
+                command
+            }
+            Subject::RawWriter => {
+                // Ourselves, in a process of its own.
+                let mut command = self.workspace.command("/proc/self/exe");
+                command.args(["raw-writer", "--base-url", url, "--token", TOKEN, "--sockets", &in_flight]);
+                command
+            }
+            Subject::Aio123pan | Subject::Py123panClient => {
+                let name = if subject == Subject::Aio123pan { "aio123pan" } else { "py-123pan-client" };
+                let python = self.tools.variable(CLIENTS).expect("set up, or we would not be here");
+                let mut command = self.workspace.command(python);
+                command.arg("xtask/clients/upload.py").args([name, url, TOKEN]);
+                command
+            }
+        };
+        command
+            .arg(file)
+            .env("PAN123_BASE_URL", url)
+            .env("PAN123_ACCESS_TOKEN", TOKEN)
+            .env("PAN123_STATE_DIR", self.folder.join("state"));
+        command
+    }
+}
+
+/// A line in which a client of another project tells that it begins.
+#[derive(serde::Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Said {
+    Started { cpu_s: f64 },
+}
+
+/// The time between the stages `sending` and `completing`.
+fn send_time(measured: &Measured) -> Option<Duration> {
+    let stage = |name: &str| {
+        let stage = format!(r#""stage":"{name}""#);
+        measured.time_of(|line| line.contains(&stage))
+    };
+    Some(stage("completing")? - stage("sending")?)
+}
+
+/// An emulator that knows nothing yet and keeps no bytes.
+struct Emulator {
+    child: Child,
+    url: String,
+}
+
+impl Emulator {
+    fn start(bench: &Bench) -> anyhow::Result<Self> {
+        // What earlier runs left: stored files would be reused, digests would not be computed.
+        for left in ["emulator", "state"] {
+            match fs::remove_dir_all(bench.folder.join(left)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context(left),
+                _ => {}
+            }
+        }
+        let mut command = bench.workspace.command(&bench.pan123);
+        command
+            .args(["serve", "--port", "0", "--servers", "1", "--no-keep", "--token", TOKEN, "--dir"])
+            .arg(bench.folder.join("emulator"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("run {command:?}"))?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line)?;
+        let url = line.trim_end().strip_prefix("listening ").map(str::to_owned);
+        let emulator = Self { child, url: url.unwrap_or_default() };
+        if emulator.url.is_empty() {
+            bail!("{command:?} said {line:?} instead of where it listens");
+        }
+        Ok(emulator)
+    }
+
+    /// Ends it; returns the CPU time it took.
+    fn stop(mut self) -> anyhow::Result<Duration> {
+        self.child.kill()?;
+        let ended = self.child.wait4()?;
+        Ok(ended.rusage.utime + ended.rusage.stime)
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // After `stop` there is nothing left to end; else an error is on its way already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The median of `value` over the rounds of `subject`.
+fn middle(runs: &[Run], subject: Subject, value: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
+    median(runs.iter().filter(|run| run.subject == subject && run.round > 0).filter_map(value))
+}
+
+fn table(runs: &[Run]) {
+    println!(
+        "{:<18} {:>14} {:>9} {:>9} {:>12} {:>10} {:>14}",
+        "", "file bytes", "whole s", "send s", "CPU s/GiB", "RSS MiB", "emulator CPU s"
+    );
+    let mut seen: Vec<(Subject, u64)> = Vec::new();
+    for run in runs {
+        let kind = (run.subject, run.file_bytes);
+        if seen.contains(&kind) && run.round > 0 {
+            continue;
+        }
+        seen.push(kind);
+        let rounds: Vec<&Run> = runs
+            .iter()
+            .filter(|other| {
+                (other.subject, other.file_bytes, other.round > 0) == (kind.0, kind.1, run.round > 0)
+            })
+            .collect();
+        let middle = |value: fn(&Run) -> f64| median(rounds.iter().map(|run| value(run))).unwrap_or(f64::NAN);
+        let send =
+            median(rounds.iter().filter_map(|run| run.send_s)).map_or("-".to_owned(), |s| format!("{s:.3}"));
+        println!(
+            "{:<18} {:>14} {:>9.3} {send:>9} {:>12.2} {:>10.1} {:>14.2}",
+            format!("{:?}", run.subject),
+            run.file_bytes,
+            middle(|run| run.whole_s),
+            middle(Run::cpu_s_per_gib),
+            middle(|run| run.rss_mib),
+            middle(|run| run.emulator_cpu_s),
+        );
+    }
+}
+
+impl Run {
+    fn cpu_s_per_gib(&self) -> f64 {
+        self.cpu_s * f64::from(1 << 30) / self.file_bytes as f64
+    }
+}
+
+/// The figures that have goals.
+fn ratios(runs: &[Run]) -> Vec<Ratio> {
+    use Subject::{Aio123pan, Pan123, Pan123Hash, Py123panClient, RawWriter};
+    let whole = |subject| middle(runs, subject, |run| Some(run.whole_s)).unwrap_or(f64::NAN);
+    let send = |subject| middle(runs, subject, |run| run.send_s).unwrap_or(f64::NAN);
+    let cpu = |subject| middle(runs, subject, |run| Some(run.cpu_s_per_gib())).unwrap_or(f64::NAN);
+    let rss = runs.iter().filter(|run| run.subject == Pan123).map(|run| run.rss_mib).fold(0.0, f64::max);
+    let ratio = |what, value, goal| Ratio { what, value, goal };
+    vec![
+        ratio("speed of sending, pan123 / raw writer", send(RawWriter) / send(Pan123), "at least 0.90"),
+        ratio(
+            "time of the whole, pan123 / (its hash + raw writer's sending)",
+            whole(Pan123) / (whole(Pan123Hash) + send(RawWriter)),
+            "at most 1.10",
+        ),
+        ratio("time of the whole, aio123pan / pan123", whole(Aio123pan) / whole(Pan123), "above 1"),
+        ratio(
+            "time of the whole, py-123pan-client / pan123",
+            whole(Py123panClient) / whole(Pan123),
+            "above 1",
+        ),
+        ratio("CPU seconds per GiB, pan123", cpu(Pan123), "at most 1.6"),
+        ratio("CPU seconds per GiB, aio123pan / pan123", cpu(Aio123pan) / cpu(Pan123), "above 1"),
+        ratio("CPU seconds per GiB, py-123pan-client / pan123", cpu(Py123panClient) / cpu(Pan123), "above 1"),
+        ratio("peak memory of pan123 in MiB, the worst of all files", rss, "at most 32"),
+    ]
+}
