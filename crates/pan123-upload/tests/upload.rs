@@ -1,5 +1,7 @@
 //! Whole uploads against the emulator, judged by what it saw and stored.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use pan123_emulator::{
