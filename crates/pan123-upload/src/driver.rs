@@ -252,10 +252,10 @@ impl Driver {
                 return self.source_failed(changed);
             }
         }
+        // Waited for whatever it is: a slice whose place is taken by the next one before it is on record would
+        // be sent again by the run after a kill, beside those in flight.
         let saved = self.resume.save(record, durable);
-        if durable {
-            self.unless_stopped(saved).await;
-        }
+        self.unless_stopped(saved).await;
     }
 
     fn watch(&mut self, event: &Event) {
@@ -331,13 +331,18 @@ impl Driver {
                 })
             }
             Outcome::Failed(failed) => {
-                if !failed.resumable {
+                // A source that cannot be read at the moment is no reason to forget what the service holds of it.
+                let unreadable =
+                    self.source_error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Source);
+                let begun = self.upload.slices().is_some();
+                if !failed.resumable && !unreadable {
                     drop(self.resume.forget());
                 }
-                Err(self.source_error.take().unwrap_or_else(|| match self.last_error.take() {
-                    Some(cause) => Error::from(failed).with_source(cause),
-                    None => failed.into(),
-                }))
+                Err(match (self.source_error.take(), self.last_error.take()) {
+                    (Some(error), _) => error.with_resumable(unreadable && begun),
+                    (None, Some(cause)) => Error::from(failed).with_source(cause),
+                    (None, None) => failed.into(),
+                })
             }
             Outcome::Stopped(stop) => Err(stopped(stop)),
         }
