@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("pan123-cli", &[
         "pan123-emulator", "pan123-hash", "pan123-upload",
         "clap", "clap_complete", "etcetera", "indicatif", "serde", "serde_json", "tempfile", "tokio", "toml",
-        "tracing", "tracing-subscriber", "walkdir",
+        "tracing-subscriber", "walkdir",
     ]),
 ];
 
