@@ -9,7 +9,7 @@ use anyhow::bail;
 
 use crate::{
     process::{self, Finished},
-    tools::{CHROMIUM, CLIPPY, CURL, FORM_DATA, NODE, NPM, Need, PYTHON, RUSTFMT, Tools},
+    tools::{CHROMIUM, CLIENTS, CLIPPY, CURL, FORM_DATA, NODE, NPM, Need, PYTHON, RUSTFMT, Tools, VENV},
     workspace::Workspace,
 };
 
@@ -32,6 +32,8 @@ const STEPS: &[Step] = &[
     step("tests", Full, &[], 30, &["cargo", "test", "--workspace", "--no-fail-fast"])
         .using(&[CURL, PYTHON, NODE, NPM, FORM_DATA, CHROMIUM]),
     step("docs", Full, &[], 10, &["cargo", "doc", "--workspace", "--no-deps"]),
+    step("first command", Full, &[], 20, &["cargo", "run", "--release", "--bin", "pan123", "--", "upload", "--local", "README.md"]),
+    step("benchmarks run", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),
 ];
 
 /// When a step runs.

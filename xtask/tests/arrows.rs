@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("pan123-emulator", &[
         "pan123-hash", "pan123-proto",
         "bytes", "fastrand", "form_urlencoded", "http-body-util", "hyper", "hyper-util", "jiff", "md-5",
-        "memchr", "serde", "serde_json", "sha1", "thiserror", "tokio", "tracing",
+        "memchr", "serde", "serde_json", "sha1", "socket2", "thiserror", "tokio", "tracing",
     ]),
     ("pan123-cli", &[
         "pan123-emulator", "pan123-hash", "pan123-upload",

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, io::Write, path::PathBuf};
+use std::{io::Write, path::PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
@@ -60,8 +60,7 @@ pub(crate) fn parse() -> Args {
         Ok(args) => return args,
         Err(error) => error,
     };
-    let wants_json =
-        std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == OsString::from("--json"));
+    let wants_json = std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == "--json");
     if error.use_stderr() && wants_json {
         let text = error.render().to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");

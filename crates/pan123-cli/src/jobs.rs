@@ -61,16 +61,18 @@ impl Batch {
         let mut summary =
             Summary { event: "summary", completed: 0, failed: 0, bytes_sent: 0, elapsed_ms: 0, exit_code: 0 };
         let mut running = JoinSet::new();
-        let mut more = true;
+        let (mut more, mut stopping) = (true, false);
         while more || !running.is_empty() {
             tokio::select! {
                 biased;
-                Some(done) = running.join_next() => summary.add(done),
-                () = self.interrupt.asked(), if more => {
-                    more = false;
-                    summary.exit_code = ErrorKind::Cancelled.exit_code();
+                () = self.interrupt.asked(), if !stopping => {
                     self.console.note("interrupted: stopping; once more ends it at once");
+                    if more {
+                        summary.exit_code = ErrorKind::Cancelled.exit_code();
+                    }
+                    (more, stopping) = (false, true);
                 }
+                Some(done) = running.join_next() => summary.add(done),
                 job = jobs.recv(), if more && running.len() < FILES => match job {
                     Some(job) => drop(running.spawn(self.clone().upload(job))),
                     None => more = false,

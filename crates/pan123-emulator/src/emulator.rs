@@ -31,6 +31,8 @@ use crate::{
 const BACKLOG: u32 = 1024;
 /// The file that names the ports of the upload hosts, one a line.
 const PORTS: &str = "ports";
+/// How long a change of an upload host is waited for.
+const HOST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long stopping waits for file work under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -80,7 +82,9 @@ impl Emulator {
         let thread = thread.map_err(|error| Error::io(ErrorKind::Listen, step, "no thread", error))?;
         let answer = started.recv().map_err(|_| Error::new(ErrorKind::Listen, step, "it ended at once"))?;
         let (service, base_url) = answer?;
-        Ok(Self { service, base_url, token, running: Mutex::new(Some(Running { stop, thread })) })
+        let emulator = Self { service, base_url, token, running: Mutex::new(Some(Running { stop, thread })) };
+        emulator.settle_hosts();
+        Ok(emulator)
     }
 
     /// URL of the API, such as `http://127.0.0.1:40123`, without a slash at the end.
@@ -121,6 +125,7 @@ impl Emulator {
     pub fn set_faults(&self, faults: Faults) -> Result<(), Error> {
         faults.check(u32::try_from(self.service.servers.len()).unwrap_or(u32::MAX))?;
         self.service.set_faults(faults);
+        self.settle_hosts();
         Ok(())
     }
 
@@ -135,15 +140,25 @@ impl Emulator {
         self.set_faults(faults)
     }
 
-    /// Kills an upload host: its connections are reset, and new ones are refused. No effect on one that is dead or
-    /// not there.
+    /// Kills an upload host: its connections are reset, and new ones are refused from the return of this call on.
+    /// No effect on one that is dead or not there.
     pub fn kill_server(&self, index: u32) {
         self.service.set_alive(index, false);
+        self.settle_hosts();
     }
 
-    /// Brings a dead upload host back, on its old port.
+    /// Brings a dead upload host back, on its old port. No effect on one that is alive or not there.
     pub fn revive_server(&self, index: u32) {
         self.service.set_alive(index, true);
+        self.settle_hosts();
+    }
+
+    /// A stopped emulator has no hosts to wait for.
+    fn settle_hosts(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.is_some() {
+            self.service.settle_hosts(HOST_PATIENCE);
+        }
     }
 
     /// Ends every token that `access_token` or OAuth2 gave out. Those of [`Options::tokens`] stay valid.
@@ -282,6 +297,11 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
 /// Takes connections while the port is alive; keeps the port, but does not listen, while it is dead.
 async fn accept(service: Arc<Service>, port: Port, listener: TcpListener, mut alive: watch::Receiver<bool>) {
     let Ok(address) = listener.local_addr() else { return };
+    let note = |is_listening| {
+        if let Port::Upload(server) = port {
+            service.note_listening(server, is_listening);
+        }
+    };
     let mut listener = Some(listener);
     loop {
         if let Some(open) = listener.take_if(|_| *alive.borrow_and_update()) {
@@ -304,11 +324,15 @@ async fn accept(service: Arc<Service>, port: Port, listener: TcpListener, mut al
         drop(listener.take());
         // Bound without listening, the port refuses connections and nobody else gets it.
         let placeholder = bind(address);
+        note(false);
         if alive.wait_for(|is_alive| *is_alive).await.is_err() {
             return;
         }
         match placeholder.and_then(|socket| socket.listen(BACKLOG)) {
-            Ok(reopened) => listener = Some(reopened),
+            Ok(reopened) => {
+                listener = Some(reopened);
+                note(true);
+            }
             Err(error) => {
                 tracing::error!(%address, %error, "the upload host cannot come back");
                 return;

@@ -152,11 +152,12 @@ impl Driver {
 
     fn hash(&mut self, slice_size: u64, again: bool) {
         let job = self.job.clone();
+        let cache = self.shared.digests.clone().filter(|_| !again);
         let (source, identity) = (job.source.clone(), job.identity);
         let progress = move |bytes| job.counters.hashed(bytes);
         let slice_size = NonZeroU64::new(slice_size).unwrap_or(NonZeroU64::MIN);
         tracing::debug!(slice_size, again, "hashing {}", self.job.source.describe());
-        self.hashing = Some(Box::pin(hashing::hash(source, identity, slice_size, progress)));
+        self.hashing = Some(Box::pin(hashing::hash(cache, source, identity, slice_size, progress)));
     }
 
     fn hashed(&mut self, result: Result<machine::Digests, Error>) {
