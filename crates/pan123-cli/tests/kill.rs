@@ -124,6 +124,34 @@ fn killed_while_the_service_completes() {
     }
 }
 
+/// Bytes that a process has read so far, from files and sockets.
+#[cfg(target_os = "linux")]
+fn bytes_read(running: &Running) -> u64 {
+    let io = std::fs::read_to_string(format!("/proc/{}/io", running.child.id())).unwrap();
+    io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_hashed_is_not_hashed_again_even_if_create_was_never_answered() {
+    let bench = Bench::with(|options| options.slice_size = 16 << 20);
+    bench.script(vec![
+        Fault { times: Some(1), ..Fault::new(Endpoint::Create, Action::Hang) },
+        Fault::new(Endpoint::Slice, Action::Hang).at(At::Head),
+    ]);
+    let len = 64 << 20;
+    let path = bench.file("f", len, 1);
+    let mut first = start(&bench, &path);
+    first.stage("creating");
+    assert!(bytes_read(&first) >= len, "the first run reads the file");
+    first.kill();
+    let mut second = start(&bench, &path);
+    second.stage("sending");
+    let read = bytes_read(&second);
+    assert!(read < len / 4, "the second run read {read} bytes before it sent any");
+    second.kill();
+}
+
 fn until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
