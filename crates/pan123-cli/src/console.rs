@@ -168,6 +168,8 @@ struct Failed<'a> {
     http_status: Option<u16>,
     trace_id: Option<&'a str>,
     advice: &'a str,
+    /// The same command again goes on from here.
+    resumable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
 }
@@ -185,6 +187,7 @@ impl<'a> Failed<'a> {
             http_status: error.http_status(),
             trace_id: error.trace_id(),
             advice: error.advice(),
+            resumable: error.is_resumable(),
             path,
         }
     }
