@@ -1,6 +1,9 @@
 //! Development tasks: `cargo xtask TASK`. One module per task; `cargo xtask help` lists them.
 
+mod aarch64;
+mod bars;
 mod bench;
+mod bench_hash;
 mod bench_upload;
 mod measure;
 mod picture;
@@ -21,6 +24,8 @@ enum Task {
     /// Measure, and compare with others in the same run.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run the tests of `pan123-hash` on AArch64, under qemu.
+    Aarch64,
     /// Record the program at work for the README.
     Picture,
     /// Send a file's slices to an emulator as fast as sockets go (a part of `bench upload`).
@@ -33,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Test(options) => test::run(&options),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Aarch64 => aarch64::run(),
         Task::Picture => picture::run(),
         Task::RawWriter(options) => raw_writer::run(&options),
     }
