@@ -26,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "memchr", "serde", "serde_json", "sha1", "thiserror", "tokio", "tracing",
     ]),
     ("pan123-cli", &["pan123-emulator", "pan123-proto", "pan123-upload", "clap"]),
+    ("pan123-sim", &["pan123-proto", "fastrand"]),
 ];
 
 /// What a crate must not reach, not even through others, and why.
