@@ -13,19 +13,27 @@
 //! assert_eq!(digests.slices.len(), 2);
 //! ```
 
+pub mod cache;
 mod chain;
 mod digests;
 mod error;
 mod file;
+mod files;
 mod input;
 mod kernel;
+mod many;
 mod one_pass;
 mod options;
+mod reader;
+mod schedule;
+mod state;
 
 pub use digests::{Digests, hex};
 pub use error::{Error, ErrorKind};
 pub use file::{hash_file, hash_input};
+pub use files::hash_many;
 pub use input::{FileInput, Input};
 pub use kernel::Kernel;
+pub use many::hash_buffers;
 pub use one_pass::OnePass;
 pub use options::Options;

@@ -15,12 +15,12 @@ use crate::{
 /// longer they are the better, from 4 KiB on there is little to gain.
 #[derive(Clone, Debug)]
 pub struct OnePass {
-    kernel: Kernel,
-    slice_size: NonZeroU64,
-    whole: Chain,
-    slice: Chain,
-    slices: Vec<[u8; 16]>,
-    sha1: Option<Sha1>,
+    pub(crate) kernel: Kernel,
+    pub(crate) slice_size: NonZeroU64,
+    pub(crate) whole: Chain,
+    pub(crate) slice: Chain,
+    pub(crate) slices: Vec<[u8; 16]>,
+    pub(crate) sha1: Option<Sha1>,
 }
 
 impl OnePass {
@@ -105,4 +105,8 @@ fn feed_both(kernel: Kernel, a: &mut Chain, b: &mut Chain, data: &[u8]) {
     kernel.single(&mut b.words, &blocks_b[both..]);
     a.take(blocks_a.len(), rest_a);
     b.take(blocks_b.len(), rest_b);
+}
+
+pub(crate) fn sha1_of(data: &[u8]) -> [u8; 20] {
+    Sha1::digest(data).into()
 }

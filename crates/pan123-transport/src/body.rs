@@ -21,7 +21,8 @@ pub trait ReadAt: Send + Sync {
     /// Whatever the storage says. [`io::ErrorKind::Interrupted`] is not retried by the caller.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Like [`read_at`](Self::read_at), but returns `None` rather than block.
+    /// Like [`read_at`](Self::read_at), but returns `None` rather than block. May read less than
+    /// asked for anywhere; 0 bytes mean the end of the data.
     fn try_read_at(&self, _offset: u64, _buf: &mut [u8]) -> Option<io::Result<usize>> {
         None
     }
@@ -64,6 +65,12 @@ struct Range {
     len: u64,
 }
 
+/// One stretch of a body, in the order in which it is sent. Never empty.
+pub(crate) enum Segment {
+    Memory(Bytes),
+    Source { data: Arc<dyn ReadAt>, offset: u64, len: u64 },
+}
+
 impl Body {
     /// No body at all.
     pub fn empty() -> Self {
@@ -76,6 +83,9 @@ impl Body {
     }
 
     /// `prologue`, then `len` bytes of `data` from `offset` on, then `epilogue`.
+    ///
+    /// A source that ends before `offset + len` makes the request fail with
+    /// [`ErrorKind::Source`](crate::ErrorKind::Source) when the sending gets there.
     pub fn framed(prologue: Bytes, data: Arc<dyn ReadAt>, offset: u64, len: u64, epilogue: Bytes) -> Self {
         Self { prologue, range: Some(Range { data, offset, len }), epilogue }
     }
@@ -89,6 +99,93 @@ impl Body {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Reads into `buf` from `offset` of the whole body on, and returns how many bytes it read:
+    /// fewer than asked for only at the body's end, 0 from there on. May block.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the source says; [`io::ErrorKind::UnexpectedEof`] when it ends before its range does.
+    pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        let mut start = 0; // of the segment, in the body
+        for segment in self.segments() {
+            let end = start + segment.len();
+            let at = offset + filled as u64;
+            if at < end && filled < buf.len() {
+                let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(buf.len() - filled);
+                segment.read_exact_at(at - start, &mut buf[filled..filled + want])?;
+                filled += want;
+            }
+            start = end;
+        }
+        Ok(filled)
+    }
+
+    /// The stretches of the body in order, without empty ones.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = Segment> {
+        let range = self.range.clone().map(|range| Segment::new(range.data, range.offset, range.len));
+        [Some(Segment::Memory(self.prologue.clone())), range, Some(Segment::Memory(self.epilogue.clone()))]
+            .into_iter()
+            .flatten()
+            .filter(|segment| segment.len() > 0)
+    }
+}
+
+impl Segment {
+    /// A range of a source, or of its memory where the source is in memory as far as the range goes.
+    fn new(data: Arc<dyn ReadAt>, offset: u64, len: u64) -> Self {
+        let in_memory = data.as_bytes().and_then(|bytes| {
+            let start = usize::try_from(offset).ok()?;
+            let end = start.checked_add(usize::try_from(len).ok()?)?;
+            (end <= bytes.len()).then(|| bytes.slice(start..end))
+        });
+        match in_memory {
+            Some(bytes) => Self::Memory(bytes),
+            None => Self::Source { data, offset, len },
+        }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Source { len, .. } => *len,
+        }
+    }
+
+    fn read_exact_at(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Memory(bytes) => bytes.read_at(at, buf).map(drop),
+            Self::Source { data, offset, .. } => read_exact_at(&**data, offset + at, buf),
+        }
+    }
+}
+
+/// Fills `buf` from `offset` on, over as many reads as it takes.
+pub(crate) fn read_exact_at(data: &dyn ReadAt, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < buf.len() {
+        let at = offset.saturating_add(filled as u64);
+        match data.read_at(at, &mut buf[filled..])? {
+            0 => return Err(ended_early(at)),
+            n if n > buf.len() - filled => return Err(overrun(at)),
+            n => filled += n,
+        }
+    }
+    Ok(())
+}
+
+/// The source has no byte at `offset`, although its range goes on.
+pub(crate) fn ended_early(offset: u64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        format!("the source ends at byte {offset}, before its range does"),
+    )
+}
+
+/// The source claims to have read more than it was asked for.
+pub(crate) fn overrun(offset: u64) -> io::Error {
+    io::Error::other(format!("the source claims more bytes than it was asked for at byte {offset}"))
 }
 
 impl fmt::Debug for Body {
@@ -99,7 +196,8 @@ impl fmt::Debug for Body {
 
 /// Counts the body bytes of one request as the connection takes them.
 ///
-/// The count runs ahead of the wire by what the HTTP library and the kernel hold.
+/// A byte counts when the HTTP library has written it out; the count runs ahead of the wire by what
+/// the kernel's send buffer holds, up to some MiB.
 #[derive(Debug, Default)]
 pub struct Meter(AtomicU64);
 
@@ -117,6 +215,7 @@ impl Meter {
 
 /// Decides when the next frame of a body may go.
 pub trait Pace: Send + Sync {
-    /// Asks for `len` bytes; returns how long to wait before they may be handed over.
+    /// Asks for `len` bytes, which are always granted; returns how long to wait before they may be
+    /// handed over. Asked once per frame, in the order of the frames.
     fn take(&self, len: usize) -> Duration;
 }

@@ -42,6 +42,7 @@ pub struct Error {
     message: String,
     bytes_sent: u64,
     elapsed: Duration,
+    may_have_acted: bool,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -49,7 +50,14 @@ pub struct Error {
 impl Error {
     /// An error of this kind. `message` is lower case, without a full stop and without secrets.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), bytes_sent: 0, elapsed: Duration::ZERO, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            bytes_sent: 0,
+            elapsed: Duration::ZERO,
+            may_have_acted: false,
+            source: None,
+        }
     }
 
     /// Adds the cause.
@@ -67,14 +75,34 @@ impl Error {
         self
     }
 
+    /// Adds that the server had the whole request and so may have acted on it.
+    #[must_use]
+    pub fn acted(mut self, may_have_acted: bool) -> Self {
+        self.may_have_acted = may_have_acted;
+        self
+    }
+
     /// What kind of failure it was.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Body bytes handed to the connection before it failed.
+    /// Body bytes that the connection had taken when it failed. Up to 320 KiB of them may not have left
+    /// this process if the connection broke, and what the kernel held may not have left this machine.
     pub fn bytes_sent(&self) -> u64 {
         self.bytes_sent
+    }
+
+    /// True if the whole request had been handed to the connection, so that the server may have acted on
+    /// it. False means that it cannot have: the same request may be sent again without a second thought.
+    pub fn server_may_have_acted(&self) -> bool {
+        self.may_have_acted
+    }
+
+    /// True if the other side's certificate is at fault: not trusted, out of date, or for another host.
+    pub fn is_certificate(&self) -> bool {
+        let cause = self.source.as_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+        matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
     }
 
     /// From the start of the exchange to its failure.

@@ -6,11 +6,24 @@
 //! are transports themselves, so tracing, limits and faults all speak this one trait.
 
 mod body;
+mod connect;
 mod error;
+mod failure;
+mod file;
+mod flow;
+mod frame;
+mod http;
+mod outgoing;
 mod request;
+mod stream;
+mod url;
+mod wire;
 
+pub use self::url::{PlainHttp, ServerUrl};
 pub use body::{Body, Meter, Pace, ReadAt};
 pub use error::{Error, ErrorKind};
+pub use file::FileAt;
+pub use http::{HttpTransport, HttpTransportBuilder};
 pub use request::{Clocks, Method, Request, Response};
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};

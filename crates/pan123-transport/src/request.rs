@@ -67,12 +67,12 @@ impl Request {
 }
 
 impl fmt::Debug for Request {
-    /// Leaves out header values and the query, because they may carry a token or a secret.
+    /// Leaves out header values, because one of them is the access token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_ref()).collect();
         f.debug_struct("Request")
             .field("method", &self.method)
-            .field("url", &self.url.split('?').next())
+            .field("url", &self.url)
             .field("headers", &names)
             .field("body_len", &self.body.len())
             .finish_non_exhaustive()

@@ -1,17 +1,24 @@
 //! One account of the service, and everything its uploads share.
 
-use std::{fmt, num::NonZeroU64, path::PathBuf, sync::{Arc, Mutex, MutexGuard}, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
+use pan123_hash::cache::Cache;
 use pan123_proto::{
-    Endpoint, Md5, names,
-    machine::{Link, LinkPolicy, Parallel, Policy, Reply, UploadSpec},
+    Endpoint, Md5,
+    machine::{Link, LinkPolicy, Parallel, Policy, Reply},
+    names,
     wire::{self, SliceFields},
 };
-use pan123_transport::{HttpOptions, HttpTransport, Layer, PlainHttp, ServerUrl, Transport};
+use pan123_transport::{HttpTransport, HttpTransportBuilder, Layer, PlainHttp, ServerUrl, Transport};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     error::{Error, ErrorKind},
+    layers::Bandwidth,
     service::{Part, Service},
     source::{Source, SourceRead},
     store::ResumeStore,
@@ -32,10 +39,12 @@ pub struct Client(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) service: Service,
     pub(crate) store: Option<Arc<dyn ResumeStore>>,
+    pub(crate) digests: Option<Cache>,
     pub(crate) policy: Policy,
     link: Mutex<Link>,
     /// Something about the link changed that may let another upload go on.
     pub(crate) moved: Notify,
+    pub(crate) bandwidth: Bandwidth,
     start: Instant,
 }
 
@@ -64,9 +73,11 @@ pub struct ClientBuilder {
     transport: Option<Arc<dyn Transport>>,
     layers: Vec<Arc<dyn Layer>>,
     store: Option<Arc<dyn ResumeStore>>,
+    digests: Option<PathBuf>,
     link: LinkPolicy,
     policy: Policy,
-    http: HttpOptions,
+    http: HttpTransportBuilder,
+    bandwidth: Bandwidth,
     plain_http: bool,
     user_agent: String,
 }
@@ -108,10 +119,27 @@ impl ClientBuilder {
         self
     }
 
+    /// Folder in which digests of files are remembered, so that a file that did not change is not hashed again, and a
+    /// hash pass that was interrupted goes on where it was. See [`pan123_hash::cache`]. One that cannot be
+    /// used costs a warning. Without it every upload hashes its file.
+    #[must_use]
+    pub fn digest_cache(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.digests = Some(dir.into());
+        self
+    }
+
     /// Slices in flight, over all uploads of the client.
     #[must_use]
     pub fn parallel(mut self, parallel: Parallel) -> Self {
         self.link.parallel = parallel;
+        self
+    }
+
+    /// The most bytes per second that bodies may send together; `None` for no cap. See
+    /// [`Client::set_bytes_per_sec`].
+    #[must_use]
+    pub fn bytes_per_sec(self, cap: Option<u64>) -> Self {
+        self.bandwidth.set(cap);
         self
     }
 
@@ -176,25 +204,36 @@ impl ClientBuilder {
                 .with_advice("Give an access token, or a client id and its secret.")
         })?;
         let base = ServerUrl::base(&self.base_url).map_err(|error| usage(error.to_string()))?;
-        let plain_http = if self.plain_http { PlainHttp::anywhere() } else { PlainHttp::loopback().and_base(&base) };
+        let plain_http =
+            if self.plain_http { PlainHttp::anywhere() } else { PlainHttp::loopback().and_base(&base) };
         let transport = match self.transport {
             Some(transport) => transport,
-            None => Arc::new(HttpTransport::new(self.http.plain_http(plain_http.clone())).map_err(|error| usage(error.to_string()))?),
+            None => {
+                let http = self.http.plain_http(plain_http.clone()).build();
+                Arc::new(http.map_err(|error| usage(error.to_string()))?)
+            }
         };
+        let digests = self.digests.and_then(|dir| {
+            let opened = Cache::open(&dir);
+            opened.inspect_err(|error| tracing::warn!("files are hashed each time: {error}")).ok()
+        });
+        let mut layers = self.layers;
+        layers.push(Arc::new(self.bandwidth.clone()));
         let service = Service {
-            transport: pan123_transport::stack(transport, &self.layers),
+            transport: pan123_transport::stack(transport, &layers),
             tokens,
             base,
             plain_http,
             user_agent: self.user_agent,
-            pace: None,
         };
         Ok(Client(Arc::new(Shared {
             service,
             store: self.store,
+            digests,
             policy: self.policy,
             link: Mutex::new(Link::new(self.link)),
             moved: Notify::new(),
+            bandwidth: self.bandwidth,
             start: Instant::now(),
         })))
     }
@@ -228,9 +267,11 @@ impl Client {
             transport: None,
             layers: Vec::new(),
             store: None,
+            digests: None,
             link: LinkPolicy::default(),
             policy: Policy::default(),
-            http: HttpOptions::default(),
+            http: HttpTransport::builder(),
+            bandwidth: Bandwidth::new(None),
             plain_http: false,
             user_agent: concat!("pan123/", env!("CARGO_PKG_VERSION")).into(),
         }
@@ -244,6 +285,11 @@ impl Client {
     /// large source or one that cannot be read.
     pub fn upload(&self, source: Source, target: Target) -> Result<Upload, Error> {
         Upload::new(self.0.clone(), source, target)
+    }
+
+    /// Changes the cap on the bytes that bodies send per second, for uploads under way too.
+    pub fn set_bytes_per_sec(&self, cap: Option<u64>) {
+        self.0.bandwidth.set(cap);
     }
 
     /// An access token that the service takes, as far as is known.
@@ -289,7 +335,10 @@ impl Client {
         };
         let part = Part { source, offset, len, meter: Arc::default() };
         let fields = SliceFields { preupload_id: &preupload_id, slice_no, md5 };
-        self.paced(Endpoint::Slice, self.0.service.slice(&server, &fields, &part)).await.map(drop).map_err(|e| e.with_slice_no(slice_no))
+        self.paced(Endpoint::Slice, self.0.service.slice(&server, &fields, &part))
+            .await
+            .map(drop)
+            .map_err(|e| e.with_slice_no(slice_no))
     }
 
     /// `upload_complete`, once: the file id, or `None` while the service is still at it.
@@ -316,15 +365,23 @@ impl Client {
     /// # Errors
     ///
     /// As [`create`](Self::create); [`ErrorKind::Usage`] when `size` is not that of the source.
-    pub async fn single(&self, server: &str, fields: &wire::SingleFields<'_>, source: Source) -> Result<Option<i64>, Error> {
+    pub async fn single(
+        &self,
+        server: &str,
+        fields: &wire::SingleFields<'_>,
+        source: Source,
+    ) -> Result<Option<i64>, Error> {
         let len = source.size();
         if fields.size != len {
             let message = format!("the size given is {} bytes, and the source has {len}", fields.size);
             return Err(Error::new(ErrorKind::Usage, "single_create", message));
         }
         if len > names::SINGLE_SIZE_MAX {
-            let message = format!("the file has {len} bytes, and one request takes at most {}", names::SINGLE_SIZE_MAX);
-            return Err(Error::new(ErrorKind::Usage, "single_create", message).with_advice("Upload it in slices."));
+            let message =
+                format!("the file has {len} bytes, and one request takes at most {}", names::SINGLE_SIZE_MAX);
+            return Err(
+                Error::new(ErrorKind::Usage, "single_create", message).with_advice("Upload it in slices.")
+            );
         }
         let part = Part { source, offset: 0, len, meter: Arc::default() };
         let reply = self.paced(Endpoint::Single, self.0.service.single(server, fields, &part)).await?;
@@ -377,7 +434,11 @@ impl Client {
     }
 
     /// Sends a request when its turn has come, and lets the link learn from the answer.
-    async fn paced<T>(&self, endpoint: Endpoint, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn paced<T>(
+        &self,
+        endpoint: Endpoint,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         loop {
             let ready_at = {
                 let mut link = self.0.link();

@@ -152,11 +152,12 @@ impl Driver {
 
     fn hash(&mut self, slice_size: u64, again: bool) {
         let job = self.job.clone();
+        let cache = self.shared.digests.clone().filter(|_| !again);
         let (source, identity) = (job.source.clone(), job.identity);
         let progress = move |bytes| job.counters.hashed(bytes);
         let slice_size = NonZeroU64::new(slice_size).unwrap_or(NonZeroU64::MIN);
         tracing::debug!(slice_size, again, "hashing {}", self.job.source.describe());
-        self.hashing = Some(Box::pin(hashing::hash(source, identity, slice_size, progress)));
+        self.hashing = Some(Box::pin(hashing::hash(cache, source, identity, slice_size, progress)));
     }
 
     fn hashed(&mut self, result: Result<machine::Digests, Error>) {
@@ -219,8 +220,10 @@ impl Driver {
     /// The source's own error behind a failed request: it could not be read, or it is not what was hashed, which
     /// the service notices as bytes that do not fit their MD5.
     async fn source_at_fault(&mut self, error: &Error) -> Option<Error> {
-        let suspect =
-            matches!(error.class(), Some(Class::Source | Class::Refused | Class::VerifyFailed | Class::Protocol));
+        let suspect = matches!(
+            error.class(),
+            Some(Class::Source | Class::Refused | Class::VerifyFailed | Class::Protocol)
+        );
         if suspect && let Some(Err(changed)) = self.check_source().await {
             return Some(changed);
         }
@@ -250,10 +253,10 @@ impl Driver {
                 return self.source_failed(changed);
             }
         }
+        // Waited for whatever it is: a slice whose place is taken by the next one before it is on record would
+        // be sent again by the run after a kill, beside those in flight.
         let saved = self.resume.save(record, durable);
-        if durable {
-            self.unless_stopped(saved).await;
-        }
+        self.unless_stopped(saved).await;
     }
 
     fn watch(&mut self, event: &Event) {
@@ -295,16 +298,27 @@ impl Driver {
         if let Some((done, count)) = self.upload.slices() {
             self.job.counters.slices(done, count);
         }
-        let in_flight = self.under_way.values().filter_map(|request| request.meter.as_ref()).map(|meter| meter.bytes()).sum();
+        let in_flight = self
+            .under_way
+            .values()
+            .filter_map(|request| request.meter.as_ref())
+            .map(|meter| meter.bytes())
+            .sum();
         self.job.counters.sent(self.upload.bytes_acknowledged(), in_flight);
     }
 
     async fn end(mut self, outcome: Outcome) -> Result<Uploaded, Error> {
         self.requests.abort_all();
         self.hashing = None;
+        let result = self.result(outcome);
+        let _ = tokio::time::timeout(CLOSE_FOR, self.resume.close()).await;
+        result
+    }
+
+    fn result(&mut self, outcome: Outcome) -> Result<Uploaded, Error> {
         match outcome {
             Outcome::Completed(done) => {
-                self.forget().await;
+                drop(self.resume.forget());
                 let size = self.job.spec.size;
                 self.job.counters.sent(size, 0);
                 Ok(Uploaded {
@@ -318,26 +332,35 @@ impl Driver {
                 })
             }
             Outcome::Failed(failed) => {
-                let keep = failed.resumable;
-                if !keep {
-                    self.forget().await;
+                // A source that cannot be read at the moment is no reason to forget what the service holds of it.
+                let unreadable =
+                    self.source_error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Source);
+                let begun = self.upload.slices().is_some();
+                if !failed.resumable && !unreadable {
+                    drop(self.resume.forget());
                 }
-                Err(self.source_error.take().unwrap_or_else(|| match self.last_error.take() {
-                    Some(cause) => Error::from(failed).with_source(cause),
-                    None => failed.into(),
-                }))
+                Err(match (self.source_error.take(), self.last_error.take()) {
+                    (Some(error), _) => error.with_resumable(unreadable && begun),
+                    (None, Some(cause)) => Error::from(failed).with_source(cause),
+                    (None, None) => failed.into(),
+                })
             }
             Outcome::Stopped(stop) => Err(stopped(stop)),
         }
     }
-
-    async fn forget(&mut self) {
-        let _ = tokio::time::timeout(FORGET_FOR, self.resume.forget()).await;
-    }
 }
 
-/// How long to wait for a log to be emptied. One that stays behind costs the next upload a request, no more.
-const FORGET_FOR: Duration = Duration::from_millis(200);
+/// How long to wait for a log to be closed. One that hangs is left to its thread.
+const CLOSE_FOR: Duration = Duration::from_millis(200);
+
+impl Drop for Driver {
+    /// However the driver ends, by a panic or with its runtime: its places on the link are given back.
+    fn drop(&mut self) {
+        if !self.upload.is_over() {
+            self.tell(Input::Stop(Stop::Pause));
+        }
+    }
+}
 
 /// Sends one request of an upload.
 async fn request(shared: &Shared, job: &Job, call: Call, meter: Arc<PartMeter>) -> Result<Reply, Error> {

@@ -20,6 +20,7 @@ mod error;
 mod hashing;
 pub mod journal;
 mod journal_dir;
+pub mod layers;
 mod private_dir;
 mod progress;
 mod resume;

@@ -13,7 +13,10 @@ use pan123_proto::{
     multipart::{self, Boundary, Frame},
     wire::{self, CreateRequest, SingleFields, SliceFields},
 };
-use pan123_transport::{Body, Clocks, ErrorKind as TransportErrorKind, Meter, Method, Pace, Request, Response, PlainHttp, ServerUrl, Transport};
+use pan123_transport::{
+    Body, Clocks, ErrorKind as TransportErrorKind, Meter, Method, PlainHttp, Request, Response, ServerUrl,
+    Transport,
+};
 
 use crate::{
     error::{Error, ErrorKind},
@@ -28,7 +31,6 @@ pub(crate) struct Service {
     pub(crate) base: ServerUrl,
     pub(crate) plain_http: PlainHttp,
     pub(crate) user_agent: String,
-    pub(crate) pace: Option<Arc<dyn Pace>>,
 }
 
 /// A part of a source, to be sent as a slice or as a whole file.
@@ -75,13 +77,25 @@ impl Service {
         }
     }
 
-    pub(crate) async fn slice(&self, server: &str, fields: &SliceFields<'_>, part: &Part) -> Result<Reply, Error> {
-        let frame = multipart::slice(fields, &boundary()).map_err(|error| form_error(Endpoint::Slice, &error))?;
+    pub(crate) async fn slice(
+        &self,
+        server: &str,
+        fields: &SliceFields<'_>,
+        part: &Part,
+    ) -> Result<Reply, Error> {
+        let frame =
+            multipart::slice(fields, &boundary()).map_err(|error| form_error(Endpoint::Slice, &error))?;
         self.send_form(Endpoint::Slice, server, frame, part, decode::slice).await
     }
 
-    pub(crate) async fn single(&self, server: &str, fields: &SingleFields<'_>, part: &Part) -> Result<Reply, Error> {
-        let frame = multipart::single(fields, &boundary()).map_err(|error| form_error(Endpoint::Single, &error))?;
+    pub(crate) async fn single(
+        &self,
+        server: &str,
+        fields: &SingleFields<'_>,
+        part: &Part,
+    ) -> Result<Reply, Error> {
+        let frame =
+            multipart::single(fields, &boundary()).map_err(|error| form_error(Endpoint::Single, &error))?;
         self.send_form(Endpoint::Single, server, frame, part, decode::single).await
     }
 
@@ -97,7 +111,10 @@ impl Service {
         }
     }
 
-    pub(crate) async fn sha1_reuse(&self, request: &wire::Sha1ReuseRequest<'_>) -> Result<Option<i64>, Error> {
+    pub(crate) async fn sha1_reuse(
+        &self,
+        request: &wire::Sha1ReuseRequest<'_>,
+    ) -> Result<Option<i64>, Error> {
         self.call(Endpoint::Sha1Reuse, None, &Payload::Json(request.body()), decode::sha1_reuse).await
     }
 
@@ -122,8 +139,12 @@ impl Service {
     pub(crate) async fn find(&self, spec: &UploadSpec, etag: Md5) -> Result<Reply, Error> {
         let mut last_file_id = None;
         for _ in 0..FIND_PAGES_MAX {
-            let query =
-                wire::ListQuery { parent_id: spec.parent_id, limit: wire::LIST_LIMIT_MAX, last_file_id, search: None };
+            let query = wire::ListQuery {
+                parent_id: spec.parent_id,
+                limit: wire::LIST_LIMIT_MAX,
+                last_file_id,
+                search: None,
+            };
             let page = self.list(&query).await?;
             let ours = |file: &&wire::FileInfo| {
                 !file.is_folder
@@ -198,7 +219,7 @@ impl Service {
             .header(wire::PLATFORM_HEADER.0, wire::PLATFORM_HEADER.1)
             .header("User-Agent", self.user_agent.as_str())
             .header("Authorization", format!("Bearer {}", token.expose()));
-        request.clocks = CLOCKS;
+        request.clocks = clocks(endpoint);
         match payload {
             Payload::Query(_) => {}
             Payload::Json(body) => {
@@ -215,7 +236,6 @@ impl Service {
                     Bytes::copy_from_slice(&frame.epilogue),
                 );
                 request.meter = part.meter.start(frame.prologue.len() as u64, part.len);
-                request.pace = self.pace.clone();
             }
         }
         self.transport.send(request).await.map_err(|error| transport_error(endpoint, error))
@@ -226,7 +246,8 @@ impl Service {
     }
 
     fn server(&self, endpoint: Endpoint, server: &str) -> Result<ServerUrl, Error> {
-        ServerUrl::named_by_service(server, &self.plain_http).map_err(|error| transport_error(endpoint, error))
+        ServerUrl::named_by_service(server, &self.plain_http)
+            .map_err(|error| transport_error(endpoint, error))
     }
 }
 
@@ -243,22 +264,29 @@ impl PartMeter {
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("base", &self.base).field("transport", &self.transport).finish_non_exhaustive()
+        f.debug_struct("Service")
+            .field("base", &self.base)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
     }
 }
 
 /// Pages of a folder that are looked through for a file, of 100 entries each.
 const FIND_PAGES_MAX: u32 = 100;
 
-/// The clocks of every request. A slow body that moves is left alone; what cannot make the gateway's
-/// line is the state machine's to judge.
-const CLOCKS: Clocks = Clocks {
-    connect: Duration::from_secs(15),
-    stall: Duration::from_secs(30),
-    bytes_per_sec_min: 0,
-    answer: Duration::from_secs(75),
-    body: None,
-};
+/// The clocks of a request. A slow body that moves is left alone; what cannot make the gateway's line is the
+/// state machine's to judge.
+fn clocks(endpoint: Endpoint) -> Clocks {
+    // The service looks at the whole file before it answers these two.
+    let whole_file = matches!(endpoint, Endpoint::Complete | Endpoint::Single);
+    Clocks {
+        connect: Duration::from_secs(15),
+        stall: Duration::from_secs(30),
+        bytes_per_sec_min: 0,
+        answer: Duration::from_secs(if whole_file { 60 } else { 30 }),
+        body: None,
+    }
+}
 
 fn boundary() -> Boundary {
     Boundary::new(fastrand::u128(..))
@@ -274,8 +302,15 @@ fn answer(response: &Response) -> Answer<'_> {
 }
 
 /// Reads an answer; a failure never repeats the token, whatever the server echoes.
-fn read<T>(response: &Response, decode: fn(&Answer<'_>) -> Result<T, Failure>, token: &Token) -> Result<T, Failure> {
-    decode(&answer(response)).map_err(|failure| failure.hide(token.expose()))
+fn read<T>(
+    response: &Response,
+    decode: fn(&Answer<'_>) -> Result<T, Failure>,
+    token: &Token,
+) -> Result<T, Failure> {
+    decode(&answer(response)).map_err(|mut failure| {
+        failure.hide(token.expose());
+        failure
+    })
 }
 
 fn transport_error(endpoint: Endpoint, error: pan123_transport::Error) -> Error {

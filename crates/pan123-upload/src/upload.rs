@@ -94,7 +94,8 @@ impl Job {
 impl Upload {
     pub(crate) fn new(shared: Arc<Shared>, source: Source, target: Target) -> Result<Self, Error> {
         let Target { parent_id, filename, contain_dir, duplicate } = target;
-        let checked = if contain_dir { names::check_path(&filename) } else { names::check_filename(&filename) };
+        let checked =
+            if contain_dir { names::check_path(&filename) } else { names::check_filename(&filename) };
         checked.map_err(|error| Error::new(ErrorKind::Name, "check name", error.to_string()))?;
         if parent_id < 0 {
             let message = format!("the folder id is {parent_id}; ids are not negative, and 0 is the root");
@@ -191,6 +192,9 @@ impl Upload {
 
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").field("source", &self.0.job.source).field("spec", &self.0.job.spec).finish_non_exhaustive()
+        f.debug_struct("Upload")
+            .field("source", &self.0.job.source)
+            .field("spec", &self.0.job.spec)
+            .finish_non_exhaustive()
     }
 }
