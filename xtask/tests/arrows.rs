@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "clap", "clap_complete", "etcetera", "indicatif", "serde", "serde_json", "tempfile", "tokio", "toml",
         "tracing-subscriber", "walkdir",
     ]),
+    ("pan123-sim", &["pan123-proto", "fastrand"]),
 ];
 
 /// What a crate must not reach, not even through others, and why.
