@@ -105,6 +105,8 @@ pub const PAN123_OPT_CA_FILE: u32 = 1009;
 pub const PAN123_OPT_RESUME_KEY: u32 = 1010;
 /// Client, 0 to 64: slices in flight over all uploads of the client. 0, the default: as many as the link carries.
 pub const PAN123_OPT_SLICES_IN_FLIGHT: u32 = 2001;
+/// Client: the most bytes per second that bodies may send together. 0, the default: no cap.
+pub const PAN123_OPT_BYTES_PER_SEC: u32 = 2003;
 /// Client, 0 or 1: request rates of a paying account. Default 0.
 pub const PAN123_OPT_VIP_RATES: u32 = 2004;
 /// Client, milliseconds from 1: how long one `read_at` or `identity` may take. Default 30000.
@@ -285,6 +287,7 @@ pub(crate) const CONSTANTS: &[(&CStr, i64)] = &[
     (c"PAN123_OPT_CA_FILE", PAN123_OPT_CA_FILE as i64),
     (c"PAN123_OPT_RESUME_KEY", PAN123_OPT_RESUME_KEY as i64),
     (c"PAN123_OPT_SLICES_IN_FLIGHT", PAN123_OPT_SLICES_IN_FLIGHT as i64),
+    (c"PAN123_OPT_BYTES_PER_SEC", PAN123_OPT_BYTES_PER_SEC as i64),
     (c"PAN123_OPT_VIP_RATES", PAN123_OPT_VIP_RATES as i64),
     (c"PAN123_OPT_SOURCE_TIMEOUT_MS", PAN123_OPT_SOURCE_TIMEOUT_MS as i64),
     (c"PAN123_OPT_DUPLICATE", PAN123_OPT_DUPLICATE as i64),

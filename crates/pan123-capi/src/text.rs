@@ -21,14 +21,14 @@ pub(crate) unsafe fn text<'a>(text: *const c_char, len: size_t, name: &str) -> R
     if text.is_null() {
         return if len == 0 { Ok("") } else { Err(invalid(format!("{name} is NULL"))) };
     }
-    let bytes = if len == NUL {
+    let content = if len == NUL {
         // SAFETY: by the contract.
         unsafe { CStr::from_ptr(text) }.to_bytes()
     } else {
         // SAFETY: by the contract; `bytes` checks the length.
-        unsafe { self::bytes(text.cast(), len, name) }?
+        unsafe { bytes(text.cast(), len, name) }?
     };
-    str::from_utf8(bytes)
+    str::from_utf8(content)
         .map_err(|error| invalid(format!("{name} is not UTF-8: byte {} is wrong", error.valid_up_to())))
 }
 
