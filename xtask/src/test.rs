@@ -9,7 +9,7 @@ use anyhow::bail;
 
 use crate::{
     process::{self, Finished},
-    tools::{CLIPPY, CURL, FORM_DATA, NODE, NPM, Need, PYTHON, RUSTFMT, Tools},
+    tools::{CHROMIUM, CLIPPY, CURL, FORM_DATA, NODE, NPM, Need, PYTHON, RUSTFMT, Tools},
     workspace::Workspace,
 };
 
@@ -30,7 +30,7 @@ const STEPS: &[Step] = &[
     step("clippy", Quick, &[CLIPPY], 20, &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     step("unit tests", OnlyQuick, &[], 10, &["cargo", "test", "--lib", "--bins", "--no-fail-fast"]),
     step("tests", Full, &[], 30, &["cargo", "test", "--workspace", "--no-fail-fast"])
-        .using(&[CURL, PYTHON, NODE, NPM, FORM_DATA]),
+        .using(&[CURL, PYTHON, NODE, NPM, FORM_DATA, CHROMIUM]),
     step("docs", Full, &[], 10, &["cargo", "doc", "--workspace", "--no-deps"]),
 ];
 
@@ -204,7 +204,7 @@ impl Count {
         let parts: Vec<String> = parts
             .into_iter()
             .filter(|(number, _)| *number > 0)
-            .map(|(number, word)| if number == 1 { word.to_owned() } else { format!("{number} {word}") })
+            .map(|(number, word)| format!("{number} {word}"))
             .collect();
         parts.join(", ")
     }

@@ -36,6 +36,8 @@ pub(crate) const NODE: Need = Need::Program { probe: &["node", "--version"], deb
 pub(crate) const NPM: Need = Need::Program { probe: &["npm", "--version"], debian: "npm" };
 /// The Node packages that the service's samples use.
 pub(crate) const FORM_DATA: Need = Need::Node { folder: "crates/pan123-emulator/tests/node" };
+/// A browser that needs no screen.
+pub(crate) const CHROMIUM: Need = Need::Program { probe: &["chromium", "--version"], debian: "chromium" };
 /// Python 3.
 pub(crate) const PYTHON: Need = Need::Program { probe: &["python3", "--version"], debian: "python3" };
 /// Virtual environments for Python 3, with pip.

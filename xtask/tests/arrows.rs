@@ -25,7 +25,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "bytes", "fastrand", "form_urlencoded", "http-body-util", "hyper", "hyper-util", "jiff", "md-5",
         "memchr", "serde", "serde_json", "sha1", "thiserror", "tokio", "tracing",
     ]),
-    ("pan123-cli", &["pan123-emulator", "pan123-proto", "pan123-upload", "clap"]),
+    ("pan123-cli", &[
+        "pan123-emulator", "pan123-hash", "pan123-upload",
+        "clap", "clap_complete", "etcetera", "indicatif", "serde", "serde_json", "tempfile", "tokio", "toml",
+        "tracing", "tracing-subscriber", "walkdir",
+    ]),
 ];
 
 /// What a crate must not reach, not even through others, and why.

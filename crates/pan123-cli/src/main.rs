@@ -1,3 +1,56 @@
 //! The `pan123` program.
 
-fn main() {}
+mod account;
+mod args;
+mod bars;
+mod commands;
+mod console;
+mod destination;
+mod interrupt;
+mod jobs;
+mod local;
+mod logging;
+mod report;
+mod settings;
+mod walk;
+
+use std::{process, time::Duration};
+
+use console::Console;
+use interrupt::Interrupt;
+use pan123_upload::{Error, ErrorKind};
+
+/// How long the end waits for whoever reads the output.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+const LAST_WORDS_INTERRUPTED: Duration = Duration::from_millis(100);
+
+fn main() {
+    let args = args::parse();
+    let console = Console::new(args.common.json);
+    let mut exit_code = run(args, &console).unwrap_or_else(|error| {
+        console.error(None, &error);
+        error.kind().exit_code()
+    });
+    let interrupted = exit_code == ErrorKind::Cancelled.exit_code();
+    let patience = if interrupted { LAST_WORDS_INTERRUPTED } else { LAST_WORDS };
+    if let Err(error) = console.finish(patience) {
+        console.error(None, &error);
+        let _ = console.finish(patience);
+        exit_code = exit_code.max(error.kind().exit_code());
+    }
+    // At once: a thread may hang in a read from a disk that does not answer.
+    process::exit(exit_code.into());
+}
+
+/// Runs the command and returns the exit code.
+fn run(args: args::Args, console: &Console) -> Result<u8, Error> {
+    logging::start(args.common.verbose, console.bars().clone())?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Error::new(ErrorKind::Internal, "start", error.to_string()))?;
+    let result = runtime.block_on(async {
+        let interrupt = Interrupt::listen()?;
+        commands::run(args, console, &interrupt).await
+    });
+    runtime.shutdown_background();
+    result
+}

@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
     time::Duration,
@@ -159,6 +160,11 @@ impl Emulator {
     pub fn forget_upload(&self, preupload_id: &str) -> Result<(), Error> {
         let forgotten = self.service.drive.forget(preupload_id);
         forgotten.map_err(|refusal| Error::new(ErrorKind::Storage, "forget upload", refusal.message))
+    }
+
+    /// Where the bytes of a stored file are. `None` if there is no such file, or its bytes are not kept.
+    pub fn file_path(&self, file_id: i64) -> Option<PathBuf> {
+        self.service.drive.file_path(file_id)
     }
 
     /// Stops: cuts all connections, and lets another emulator use the folder. The files and the index stay. No

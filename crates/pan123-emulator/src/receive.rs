@@ -62,10 +62,14 @@ impl Body {
         }
     }
 
-    /// Reads no faster than this from here on.
-    pub(crate) fn slow_down(&mut self, bytes_per_sec: u64) {
-        self.connection_rate =
-            Some(self.connection_rate.map_or(bytes_per_sec, |rate| rate.min(bytes_per_sec)));
+    /// Reads no faster than this from here on, and makes up for what has come already.
+    pub(crate) async fn slow_down(&mut self, bytes_per_sec: u64) -> Result<(), Cut> {
+        if self.connection_rate.is_some_and(|rate| rate <= bytes_per_sec) {
+            return Ok(());
+        }
+        self.connection_rate = Some(bytes_per_sec);
+        let received = self.received.load(Ordering::Relaxed);
+        self.pace(usize::try_from(received).unwrap_or(usize::MAX)).await
     }
 
     /// Another deadline, counted from the head.

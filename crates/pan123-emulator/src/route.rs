@@ -15,7 +15,7 @@ use crate::{
     exchange::{Exchange, Stop},
     faults::{Action, At},
     fields::{Fields, SMALL_BODY_LEN_MAX},
-    receive::Body,
+    receive::{Body, Cut},
     reply::Reply,
     service::Service,
 };
@@ -98,7 +98,7 @@ async fn endpoint(exchange: &mut Exchange, body: &mut Body) -> Result<Reply, Sto
     };
     exchange.decide_head(endpoint);
     exchange.strike(At::Head)?;
-    shape_body(exchange, body);
+    shape_body(exchange, body).await?;
     if exchange.faults.behaviour.require_content_length && exchange.entry.chunked {
         return Ok(Reply::envelope(411, 411, "Length Required", Value::Null).closing());
     }
@@ -129,12 +129,13 @@ fn route(exchange: &Exchange) -> Result<Endpoint, Reply> {
 }
 
 /// Applies what was ordered for the way the body is read.
-pub(crate) fn shape_body(exchange: &Exchange, body: &mut Body) {
-    if let Some(rate) = exchange.plan.bytes_per_sec {
-        body.slow_down(rate);
-    }
+pub(crate) async fn shape_body(exchange: &Exchange, body: &mut Body) -> Result<(), Cut> {
     if let Some((after, text)) = exchange.plan.body_deadline {
         body.set_deadline(after, text);
+    }
+    match exchange.plan.bytes_per_sec {
+        Some(rate) => body.slow_down(rate).await,
+        None => Ok(()),
     }
 }
 

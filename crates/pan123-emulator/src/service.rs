@@ -82,15 +82,19 @@ impl Service {
         self.script().faults.clone()
     }
 
-    /// Puts another script in place. Attempts go on counting; `times` starts anew.
+    /// Puts another script in place. Attempts go on counting; `times` starts anew; upload hosts die or come back
+    /// where the two scripts differ.
     pub(crate) fn set_faults(&self, faults: Faults) {
-        for (index, alive) in (0..).zip(&self.alive) {
-            let is_alive = !faults.behaviour.dead_servers.contains(&index);
-            alive.send_if_modified(|alive| std::mem::replace(alive, is_alive) != is_alive);
-        }
         let mut script = self.script();
+        let earlier = std::mem::replace(&mut script.faults, Arc::new(faults));
         script.attempts.restart_script();
-        script.faults = Arc::new(faults);
+        let (before, after) = (&earlier.behaviour.dead_servers, &script.faults.behaviour.dead_servers);
+        for server in after.iter().filter(|server| !before.contains(server)) {
+            self.set_alive(*server, false);
+        }
+        for server in before.iter().filter(|server| !after.contains(server)) {
+            self.set_alive(*server, true);
+        }
     }
 
     pub(crate) fn set_alive(&self, server: u32, is_alive: bool) {

@@ -1,5 +1,7 @@
 //! Uploads from `create` to the stored file.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod support;
 
 use std::fs;
@@ -216,4 +218,47 @@ fn one_folder_serves_one_emulator_at_a_time() {
     let error = Emulator::start(Options::new(rig.folder.path())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage);
     assert!(error.to_string().contains("in use by another emulator"), "{error}");
+}
+
+#[test]
+fn a_kill_before_the_last_rename_loses_nothing() {
+    let rig = Rig::new();
+    let bytes = noise(1700);
+    let created = rig.create("a.bin", &bytes);
+    let id = created["preuploadID"].as_str().unwrap().to_owned();
+    rig.slice(0, &id, 1, &bytes[..1000]).data();
+    rig.slice(0, &id, 2, &bytes[1000..]).data();
+    let file = rig.completed(&id);
+    rig.emulator.stop();
+    // As it is when the process dies after the index line and before the rename.
+    fs::rename(rig.stored("a.bin"), rig.folder.path().join("parts").join(&id)).unwrap();
+    let rig = rig.restart();
+    assert_eq!(fs::read(rig.stored("a.bin")).unwrap(), bytes);
+    assert_eq!(rig.completed(&id), file);
+}
+
+#[test]
+fn a_torn_last_line_is_dropped_and_a_damaged_one_is_named() {
+    let rig = Rig::new();
+    let file = rig.upload("a.bin", b"a");
+    rig.emulator.stop();
+    let index = rig.folder.path().join("index.jsonl");
+    let whole = fs::read_to_string(&index).unwrap();
+    fs::write(&index, format!("{whole}{{\"op\":\"node\",\"id\"")).unwrap();
+    let rig = rig.restart();
+    assert_eq!(rig.get(&format!("/api/v1/file/detail?fileID={file}")).data()["filename"], "a.bin");
+    rig.emulator.stop();
+    fs::write(&index, format!("{{\"op\":\"odd\"}}\n{whole}")).unwrap();
+    let error = Emulator::start(Options::new(rig.folder.path())).unwrap_err();
+    assert!(error.to_string().contains("index.jsonl line 1"), "{error}");
+}
+
+#[test]
+fn a_stored_file_that_is_taken_away_is_forgotten() {
+    let rig = Rig::new();
+    rig.upload("a.bin", b"gone");
+    fs::remove_file(rig.stored("a.bin")).unwrap();
+    assert_eq!(rig.create("b.bin", b"gone")["reuse"], false, "there is nothing to reuse");
+    let rig = rig.restart();
+    assert_eq!(rig.get("/api/v2/file/list?parentFileId=0&limit=10").data()["fileList"], json!([]));
 }

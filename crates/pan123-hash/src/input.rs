@@ -5,7 +5,10 @@ use std::{
     io,
     os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt},
     path::Path,
+    sync::Arc,
 };
+
+use rustix::fs::OFlags;
 
 use crate::{Error, ErrorKind};
 
@@ -54,7 +57,7 @@ impl Input for [u8] {
     }
 }
 
-impl<T: Input + Send + ?Sized> Input for std::sync::Arc<T> {
+impl<T: Input + Send + ?Sized> Input for Arc<T> {
     fn size(&self) -> io::Result<u64> {
         (**self).size()
     }
@@ -72,6 +75,7 @@ impl<T: Input + Send + ?Sized> Input for std::sync::Arc<T> {
 #[derive(Debug)]
 pub struct FileInput {
     file: File,
+    linked: bool,
 }
 
 impl FileInput {
@@ -82,11 +86,7 @@ impl FileInput {
     /// [`ErrorKind::NotFound`], [`ErrorKind::NotAFile`] for whatever is not a regular file, and
     /// [`ErrorKind::Read`] when the system refuses.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        // Without O_NONBLOCK the open of a pipe waits for a writer, perhaps for ever. Regular files ignore it.
-        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-        let file = opened.map_err(|error| open_error(path, error).at(path))?;
-        Self::new(file).map_err(|error| error.at(path))
+        Self::open_with_metadata(path).map(|(input, _)| input).map_err(|error| error.at(path))
     }
 
     /// Takes a file that is open for reading. Its position is neither used nor moved.
@@ -98,12 +98,38 @@ impl FileInput {
     pub fn new(file: File) -> Result<Self, Error> {
         let metadata = file.metadata().map_err(|error| read_error(error, "look at the open file"))?;
         check_regular(&metadata)?;
-        Ok(Self { file })
+        Ok(Self { file, linked: metadata.nlink() > 0 })
     }
 
     /// The file itself.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    pub(crate) fn open_with_metadata(path: &Path) -> Result<(Self, Metadata), Error> {
+        // Without NONBLOCK the open of a pipe waits for a writer, perhaps for ever. Regular files ignore it.
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
+        let file = opened.map_err(|error| open_error(path, error))?;
+        let metadata = file.metadata().map_err(|error| read_error(error, "look at the open file"))?;
+        check_regular(&metadata)?;
+        Ok((Self { file, linked: metadata.nlink() > 0 }, metadata))
+    }
+
+    /// Tells the system that the file will be read from one end to the other.
+    pub(crate) fn read_ahead(&self) {
+        // Only advice: where it is not taken, the file is read all the same.
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Sequential);
+    }
+
+    /// Fails if the file had a name when it was opened and has none now.
+    pub(crate) fn check_linked(&self, metadata: &Metadata) -> Result<(), Error> {
+        if self.linked && metadata.nlink() == 0 {
+            let message = "was removed or replaced while it was read";
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        Ok(())
     }
 }
 
@@ -119,13 +145,86 @@ impl Input for FileInput {
     /// The time of the last write. A file system may keep it no finer than a few milliseconds, so two writes
     /// within that time look like one.
     fn version(&self) -> io::Result<u128> {
-        let metadata = self.file.metadata()?;
-        Ok((metadata.mtime() as u64 as u128) << 64 | metadata.mtime_nsec() as u64 as u128)
+        self.file.metadata().map(|metadata| version(&metadata))
     }
 }
 
+/// What an input was like before the first read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Before {
+    pub(crate) size: u64,
+    pub(crate) version: u128,
+}
+
+impl Before {
+    pub(crate) fn of<I: Input + ?Sized>(input: &I) -> Result<Self, Error> {
+        let size = input.size().map_err(|error| read_error(error, "learn the size"))?;
+        let version =
+            input.version().map_err(|error| read_error(error, "learn the time of the last write"))?;
+        Ok(Self { size, version })
+    }
+
+    pub(crate) fn of_file(metadata: &Metadata) -> Self {
+        Self { size: metadata.len(), version: version(metadata) }
+    }
+
+    /// Fails if the input is not what it was.
+    pub(crate) fn check(self, now: Self) -> Result<(), Error> {
+        if now.size < self.size {
+            return Err(self.shrunk(now.size));
+        }
+        if now.size > self.size {
+            return Err(self.grown(now.size));
+        }
+        if now.version != self.version {
+            let message = "was written to while it was read; hash it again when nobody writes to it";
+            return Err(Error::new(ErrorKind::Changed, message));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn shrunk(self, size_now: u64) -> Error {
+        let message = format!(
+            "shrank from {} to {size_now} bytes while it was read; hash it again when nobody writes to it",
+            self.size
+        );
+        Error::new(ErrorKind::Shrunk, message)
+    }
+
+    pub(crate) fn grown(self, size_now: u64) -> Error {
+        let message = format!(
+            "grew from {} to {size_now} bytes while it was read; hash it again when nobody writes to it",
+            self.size
+        );
+        Error::new(ErrorKind::Grown, message)
+    }
+}
+
+/// Reads until `buf` is full or the input ends; returns how many bytes there were.
+pub(crate) fn read_full<I: Input + ?Sized>(input: &I, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+    let mut len = 0;
+    while len < buf.len() {
+        match input.read_at(offset + len as u64, &mut buf[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more.min(buf.len() - len),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(read_error(error, &format!("read at byte {}", offset + len as u64))),
+        }
+    }
+    Ok(len)
+}
+
+pub(crate) fn read_error(error: io::Error, doing: &str) -> Error {
+    Error::new(ErrorKind::Read, format!("could not {doing}: {error}")).with_source(error)
+}
+
+/// The time of the last write, in seconds and nanoseconds.
+fn version(metadata: &Metadata) -> u128 {
+    u128::from(metadata.mtime() as u64) << 64 | u128::from(metadata.mtime_nsec() as u64)
+}
+
 /// Fails for whatever is not a regular file.
-pub(crate) fn check_regular(metadata: &Metadata) -> Result<(), Error> {
+fn check_regular(metadata: &Metadata) -> Result<(), Error> {
     let kind = metadata.file_type();
     let what = match () {
         () if kind.is_file() => return Ok(()),
@@ -138,10 +237,6 @@ pub(crate) fn check_regular(metadata: &Metadata) -> Result<(), Error> {
         () => "not a regular file",
     };
     Err(Error::new(ErrorKind::NotAFile, format!("this is {what}")))
-}
-
-pub(crate) fn read_error(error: io::Error, doing: &str) -> Error {
-    Error::new(ErrorKind::Read, format!("could not {doing}: {error}")).with_source(error)
 }
 
 fn open_error(path: &Path, error: io::Error) -> Error {

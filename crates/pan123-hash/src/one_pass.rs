@@ -106,3 +106,7 @@ fn feed_both(kernel: Kernel, a: &mut Chain, b: &mut Chain, data: &[u8]) {
     a.take(blocks_a.len(), rest_a);
     b.take(blocks_b.len(), rest_b);
 }
+
+pub(crate) fn sha1_of(data: &[u8]) -> [u8; 20] {
+    Sha1::digest(data).into()
+}

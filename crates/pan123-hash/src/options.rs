@@ -59,7 +59,6 @@ impl<'a> Options<'a> {
         self.slice_size
     }
 
-    #[allow(dead_code, reason = "asked by the many-file scheduler")]
     pub(crate) fn wants_sha1(&self) -> bool {
         self.sha1
     }

@@ -153,18 +153,6 @@ impl Segment {
         }
     }
 
-    /// Cuts the segment in two; `self` keeps the first `at` bytes. `at` is at most the length.
-    pub(crate) fn split_off(&mut self, at: u64) -> Self {
-        match self {
-            Self::Memory(bytes) => Self::Memory(bytes.split_off(at as usize)),
-            Self::Source { data, offset, len } => {
-                let rest = Self::Source { data: data.clone(), offset: *offset + at, len: *len - at };
-                *len = at;
-                rest
-            }
-        }
-    }
-
     fn read_exact_at(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {
         match self {
             Self::Memory(bytes) => bytes.read_at(at, buf).map(drop),

@@ -1,16 +1,24 @@
 //! How connections are made: TLS, name lookup, proxies.
 
-use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
 use rustls_platform_verifier::Verifier;
 
-use crate::{Error, ErrorKind};
+use tower_service::Service;
+
+use crate::{BoxFuture, Error, ErrorKind, url::is_loopback};
 
 /// TLS through rustls with ring, trusting what the operating system trusts and, in addition, the
 /// certificates in `ca_file`.
@@ -60,28 +68,44 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error>
 
 /// Looks names up through the system and shuffles the addresses within each family, so that connections
 /// spread over all of a host's machines. hyper-util tries addresses in the order given.
+#[derive(Clone)]
 pub(crate) struct ShuffledDns;
 
-impl Resolve for ShuffledDns {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let mut found: Vec<SocketAddr> = found.map_err(DnsFailed)?.collect();
-            let Some(first) = found.first() else {
-                return Err(DnsFailed(std::io::Error::other("the name has no address")).into());
-            };
-            // The family that the system lists first is the one it prefers.
-            let prefers_v4 = first.is_ipv4();
-            fastrand::shuffle(&mut found);
-            found.sort_by_key(|addr| addr.is_ipv4() != prefers_v4);
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
+async fn look_up(name: &str) -> Result<std::vec::IntoIter<SocketAddr>, DnsFailed> {
+    let mut found: Vec<SocketAddr> = tokio::net::lookup_host((name, 0)).await.map_err(DnsFailed)?.collect();
+    let Some(first) = found.first() else {
+        return Err(DnsFailed(io::Error::other("the name has no address")));
+    };
+    // The family that the system lists first is the one it prefers.
+    let prefers_v4 = first.is_ipv4();
+    fastrand::shuffle(&mut found);
+    found.sort_by_key(|addr| addr.is_ipv4() != prefers_v4);
+    Ok(found.into_iter())
+}
+
+impl reqwest::dns::Resolve for ShuffledDns {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        Box::pin(async move { Ok(Box::new(look_up(name.as_str()).await?) as reqwest::dns::Addrs) })
+    }
+}
+
+impl Service<hyper_util::client::legacy::connect::dns::Name> for ShuffledDns {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = DnsFailed;
+    type Future = BoxFuture<'static, Result<Self::Response, DnsFailed>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DnsFailed>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: hyper_util::client::legacy::connect::dns::Name) -> Self::Future {
+        Box::pin(async move { look_up(name.as_str()).await })
     }
 }
 
 /// Marks a failed lookup in reqwest's chain of causes.
 #[derive(Debug)]
-pub(crate) struct DnsFailed(std::io::Error);
+pub(crate) struct DnsFailed(io::Error);
 
 impl fmt::Display for DnsFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,7 +128,7 @@ pub(crate) enum ProxyRule {
 }
 
 impl ProxyRule {
-    /// A proxy's URL from the user.
+    /// Checks the user's address of a proxy, and takes it apart.
     pub(crate) fn via(&self) -> Result<Option<reqwest::Proxy>, Error> {
         let Self::Via(text) = self else { return Ok(None) };
         let bad = || {
@@ -112,7 +136,7 @@ impl ProxyRule {
             Error::new(ErrorKind::Invalid, format!("the proxy's address is not usable; {hint}"))
         };
         let url = url::Url::parse(text).map_err(|_| bad())?;
-        let spoken = matches!(url.scheme(), "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h");
+        let spoken = matches!(url.scheme(), "http" | "socks4" | "socks4a" | "socks5" | "socks5h");
         if !spoken || url.host_str().is_none_or(str::is_empty) {
             return Err(bad());
         }
@@ -120,27 +144,34 @@ impl ProxyRule {
     }
 }
 
-/// Tells whether a request goes through a proxy, for the wording of errors.
-pub(crate) enum ProxyTest {
-    Never,
-    Always,
-    Rules(Box<Matcher>),
+/// Tells which proxy a request goes through.
+#[derive(Clone)]
+pub(crate) struct Proxies {
+    matcher: Option<Arc<Matcher>>,
+    /// The proxy is the environment's, and that has no business with this machine.
+    spares_loopback: bool,
 }
 
-impl ProxyTest {
+impl Proxies {
     pub(crate) fn new(rule: &ProxyRule) -> Self {
-        match rule {
-            ProxyRule::System => Self::Rules(Box::new(Matcher::from_system())),
-            ProxyRule::Direct => Self::Never,
-            ProxyRule::Via(_) => Self::Always,
-        }
+        let matcher = match rule {
+            ProxyRule::System => Some(Matcher::from_system()),
+            ProxyRule::Direct => None,
+            ProxyRule::Via(url) => Some(Matcher::builder().all(url.as_str()).build()),
+        };
+        Self { matcher: matcher.map(Arc::new), spares_loopback: matches!(rule, ProxyRule::System) }
     }
 
-    pub(crate) fn applies(&self, url: &url::Url) -> bool {
-        match self {
-            Self::Never => false,
-            Self::Always => true,
-            Self::Rules(matcher) => url.as_str().parse().is_ok_and(|uri| matcher.intercept(&uri).is_some()),
+    /// True if a host of this machine is spoken to directly, whatever the rules say.
+    pub(crate) fn spares(&self, is_loopback: bool) -> bool {
+        self.spares_loopback && is_loopback
+    }
+
+    pub(crate) fn intercept(&self, uri: &Uri) -> Option<Intercept> {
+        let is_loopback = || url::Url::parse(&uri.to_string()).is_ok_and(|url| is_loopback(&url));
+        if self.spares_loopback && is_loopback() {
+            return None;
         }
+        self.matcher.as_ref()?.intercept(uri)
     }
 }

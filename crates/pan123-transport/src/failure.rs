@@ -42,8 +42,8 @@ pub(crate) fn ran_out(clock: RanOut, host: &str, clocks: &crate::Clocks) -> Erro
     Error::new(kind, message)
 }
 
-/// reqwest gave up before the answer's head came.
-pub(crate) fn no_answer(error: &reqwest::Error, scene: Scene<'_>) -> Error {
+/// The exchange broke off before the answer's head came.
+pub(crate) fn no_answer(error: &(dyn StdError + 'static), scene: Scene<'_>) -> Error {
     let host = scene.host;
     if let Some(cause) = scene.source_error {
         return Error::new(ErrorKind::Source, format!("the data for {host} could not be read"))
@@ -72,22 +72,22 @@ pub(crate) fn no_answer(error: &reqwest::Error, scene: Scene<'_>) -> Error {
 }
 
 /// The answer's head came, but its body did not come whole.
-pub(crate) fn cut_short(error: &reqwest::Error, host: &str, status: u16, len: usize) -> Error {
+pub(crate) fn cut_short(error: &(dyn StdError + 'static), host: &str, status: u16, len: usize) -> Error {
     let message = format!("the answer of {host} (status {status}) broke off after {len} bytes");
     with_cause(Error::new(ErrorKind::BadAnswer, message), error)
 }
 
-fn kind_of(error: &reqwest::Error, scene: &Scene<'_>) -> ErrorKind {
+fn kind_of(error: &(dyn StdError + 'static), scene: &Scene<'_>) -> ErrorKind {
     if find::<DnsFailed>(error).is_some() {
         return if scene.proxied { ErrorKind::Proxy } else { ErrorKind::Dns };
     }
     if find::<rustls::Error>(error).is_some() && scene.phase == Phase::Connecting {
         return ErrorKind::Tls;
     }
-    if error.is_connect() {
+    if find::<hyper_util::client::legacy::Error>(error).is_some_and(|e| e.is_connect()) {
         return if scene.proxied { ErrorKind::Proxy } else { ErrorKind::Connect };
     }
-    if error.is_builder() {
+    if find::<reqwest::Error>(error).is_some_and(reqwest::Error::is_builder) {
         return ErrorKind::Invalid;
     }
     match find::<hyper::Error>(error) {
@@ -100,19 +100,20 @@ fn kind_of(error: &reqwest::Error, scene: &Scene<'_>) -> ErrorKind {
 }
 
 /// True if the other side's certificate is at fault.
-fn certificate(error: &reqwest::Error) -> bool {
+fn certificate(error: &(dyn StdError + 'static)) -> bool {
     matches!(find::<rustls::Error>(error), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// Adds the innermost cause that says something. reqwest's own text is left out: it repeats the URL.
-fn with_cause(to: Error, error: &reqwest::Error) -> Error {
+fn with_cause(to: Error, error: &(dyn StdError + 'static)) -> Error {
     if let Some(tls) = find::<rustls::Error>(error) {
         return to.with_source(tls.clone());
     }
     if let Some(code) = find::<io::Error>(error).and_then(io::Error::raw_os_error) {
         return to.with_source(io::Error::from_raw_os_error(code));
     }
-    let mut texts: Vec<String> = chain(error).skip(1).map(ToString::to_string).collect();
+    let speaks = |cause: &&(dyn StdError + 'static)| !cause.is::<reqwest::Error>();
+    let mut texts: Vec<String> = chain(error).filter(speaks).map(ToString::to_string).collect();
     texts.dedup();
     if texts.is_empty() { to } else { to.with_source(texts.join(": ")) }
 }

@@ -1,9 +1,9 @@
 //! How far one exchange has come, and whether it still moves.
 //!
 //! Two sides share a [`Flow`]: the outgoing body, which runs inside the connection's task, and the
-//! exchange, which waits for the answer and watches the clocks. The body hands frames to the
-//! connection and is told when they are written out; nothing else counts as progress, so a slow source
-//! never looks like a stalled peer, and a peer that takes nothing never looks alive.
+//! exchange, which waits for the answer and watches the clocks. Only what the peer takes counts as
+//! progress, so a slow source never looks like a stalled peer, and a peer that takes nothing never looks
+//! alive.
 
 use std::{
     io,
@@ -14,19 +14,16 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{Clocks, Meter, frame::FRAME_LEN};
+use crate::{Clocks, Meter, frame::FRAME_LEN, wire::Control};
 
-/// Most bytes that the connection may hold unwritten. hyper stops asking for frames at 408 KiB or 16
-/// buffers (`MAX_BUF_LIST_BUFFERS`, `DEFAULT_MAX_BUFFER_SIZE`) and would not notice an abort then, so this
-/// stays below.
+/// Most bytes that the connection may hold unwritten: what keeps the memory of a request small.
 const HELD_LEN_MAX: usize = 5 * FRAME_LEN;
-const HELD_COUNT_MAX: usize = 12;
 
 /// What a kernel's send buffer may hold after the last byte was written: Linux' default `tcp_wmem` maximum.
 const SEND_BUFFER_LEN: u64 = 4 << 20;
 
-/// The slowest uplink, in bytes per second, that the answer clock has patience for while the send
-/// buffer drains, if nothing better is known.
+/// The slowest uplink, in bytes per second, that the answer clock has patience for while the send buffer
+/// drains, where the system does not say how full it is.
 const DRAIN_RATE_MIN: u64 = 64 << 10;
 
 /// Progress and clocks of one exchange.
@@ -41,23 +38,20 @@ pub(crate) struct Flow {
 #[derive(Debug)]
 struct State {
     phase: Phase,
+    /// When the phase began. In [`Phase::Sent`], when the answer clock did.
     since: Instant,
-    /// Bytes and frames that the connection holds and has not written out.
+    /// When the body began to go out.
+    began: Instant,
     held_len: usize,
-    held_count: usize,
     taken: u64,
-    /// When the connection last finished a frame, or was given one while it held none.
-    moved: Instant,
-    window: Window,
-    /// When a send buffer's worth was taken, and how much that was: from here on the pace is the link's.
-    filled: Option<(Instant, u64)>,
-    halt: Halt,
-    /// The connection may still ask for more, and so learn of a halt.
-    listens: bool,
+    /// Whom to wake when the body may go on.
     waker: Option<Waker>,
     /// The body has a frame that found no room.
     wants_room: bool,
+    answered: bool,
     source_error: Option<io::Error>,
+    control: Option<Arc<Control>>,
+    pulse: Pulse,
 }
 
 /// Where an exchange stands.
@@ -67,18 +61,8 @@ pub(crate) enum Phase {
     Connecting,
     /// The body is going out.
     Sending,
-    /// The connection has written out all of the body.
+    /// The connection has taken all of the body.
     Sent,
-}
-
-/// Why the body must not go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Halt {
-    No,
-    /// The answer has come: hand over nothing more, but leave the connection up until it is read.
-    Answered,
-    /// Nobody waits any more: bring the connection down.
-    Aborted,
 }
 
 /// A clock that ran out.
@@ -92,12 +76,17 @@ pub(crate) enum RanOut {
     Answer,
 }
 
-/// Time in which the connection had bytes to write, and what it wrote in it.
+/// Watches the peer take bytes, over the time in which there were bytes to take.
 #[derive(Debug)]
-struct Window {
-    busy: Duration,
+struct Pulse {
+    /// Bytes that the peer is known to have taken.
     taken: u64,
-    counted_to: Instant,
+    /// When that figure last grew, or the peer last had nothing to take.
+    moved: Instant,
+    /// Start of the rate window, and the figure then. Shifts while the peer has nothing to take.
+    window_start: Instant,
+    window_taken: u64,
+    seen: Instant,
 }
 
 impl Flow {
@@ -106,17 +95,15 @@ impl Flow {
         let state = State {
             phase: Phase::Connecting,
             since: now,
+            began: now,
             held_len: 0,
-            held_count: 0,
             taken: 0,
-            moved: now,
-            window: Window { busy: Duration::ZERO, taken: 0, counted_to: now },
-            filled: None,
-            halt: Halt::No,
-            listens: true,
             waker: None,
             wants_room: false,
+            answered: false,
             source_error: None,
+            control: None,
+            pulse: Pulse { taken: 0, moved: now, window_start: now, window_taken: 0, seen: now },
         };
         Arc::new(Self { clocks, len, meter, state: Mutex::new(state) })
     }
@@ -127,9 +114,9 @@ impl Flow {
 
     // The body's side.
 
-    /// The connection stands and asks for the body. Returns whether it may have more of it, and
-    /// remembers whom to wake when that changes.
-    pub(crate) fn asked(&self, cx: &Context<'_>) -> Halt {
+    /// The connection stands and asks for the body. Returns true if it gets no more, because the answer
+    /// is there already.
+    pub(crate) fn asked(&self, cx: &Context<'_>) -> bool {
         let mut state = self.state();
         if state.phase == Phase::Connecting {
             state.enter(Phase::Sending);
@@ -137,27 +124,19 @@ impl Flow {
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
         }
-        state.halt
+        state.answered
     }
 
     /// Takes note that a frame of `len` bytes goes to the connection, if there is room for it.
-    ///
-    /// The last frame is only let through when the connection holds nothing else: hyper drops a body
-    /// after its last frame, and with it our means to bring the connection down.
-    pub(crate) fn hand_over(&self, len: usize, last: bool) -> bool {
+    pub(crate) fn hand_over(&self, len: usize) -> bool {
         let mut state = self.state();
-        let room = if last {
-            state.held_count == 0
-        } else {
-            state.held_count < HELD_COUNT_MAX && state.held_len + len <= HELD_LEN_MAX
-        };
+        let room = state.held_len + len <= HELD_LEN_MAX;
         state.wants_room = !room;
         if room {
-            state.count_busy();
-            if state.held_count == 0 {
-                state.moved = Instant::now();
+            if state.held_len == 0 {
+                let now = Instant::now();
+                state.pulse.resume(now);
             }
-            state.held_count += 1;
             state.held_len += len;
         }
         room
@@ -166,19 +145,9 @@ impl Flow {
     /// The connection has written out a frame of `len` bytes, or is gone.
     pub(crate) fn taken(&self, len: usize) {
         let mut state = self.state();
-        state.count_busy();
-        state.moved = Instant::now();
-        state.held_count -= 1;
         state.held_len -= len;
-        if state.halt == Halt::Aborted {
-            return;
-        }
         state.taken += len as u64;
-        state.window.taken += len as u64;
         self.meter.add(len as u64);
-        if state.filled.is_none() && state.taken >= SEND_BUFFER_LEN {
-            state.filled = Some((state.moved, state.taken));
-        }
         if state.taken == self.len {
             state.enter(Phase::Sent);
         }
@@ -192,7 +161,6 @@ impl Flow {
     /// The connection asks for no more of the body. If it never began to, there was none to send.
     pub(crate) fn dropped(&self) {
         let mut state = self.state();
-        state.listens = false;
         if self.len == 0 && state.phase != Phase::Sent {
             state.enter(Phase::Sent);
         }
@@ -216,51 +184,52 @@ impl Flow {
         self.state().source_error.take()
     }
 
-    /// True while the connection is up and would notice an abort.
-    pub(crate) fn can_abort(&self) -> bool {
-        let state = self.state();
-        state.phase == Phase::Sending && state.listens
+    /// The answer's head is there: nothing more is handed over. Returns true if that comes early.
+    pub(crate) fn answered(&self) -> bool {
+        let mut state = self.state();
+        state.answered = true;
+        state.phase != Phase::Sent
     }
 
-    /// Stops the body. An abort brings the connection down as soon as its task runs.
-    pub(crate) fn halt(&self, halt: Halt) {
+    /// The connection that the request got, where it lets itself be asked.
+    pub(crate) fn connected(&self, control: Arc<Control>) {
         let mut state = self.state();
-        if state.halt != Halt::Aborted {
-            state.halt = halt;
+        // The connection may have carried other requests; its count starts anew.
+        if let Some((taken, _)) = control.delivered() {
+            let now = Instant::now();
+            state.pulse = Pulse { taken, moved: now, window_start: now, window_taken: taken, seen: now };
         }
-        let waker = state.waker.clone();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        state.control = Some(control);
     }
 
     /// Looks at the clocks up to the answer's head.
     pub(crate) fn check(&self) -> Result<(), RanOut> {
         let now = Instant::now();
         let mut state = self.state();
-        let waited = now.duration_since(state.since);
-        match state.phase {
-            Phase::Connecting if waited >= self.clocks.connect => Err(RanOut::Connect),
-            Phase::Connecting => Ok(()),
-            Phase::Sending if self.clocks.body.is_some_and(|limit| waited >= limit) => Err(RanOut::Body),
-            Phase::Sending if state.held_count == 0 => Ok(()),
-            Phase::Sending if now.duration_since(state.moved) >= self.clocks.stall => Err(RanOut::Stall),
-            Phase::Sending => state.check_rate(&self.clocks),
-            Phase::Sent if waited >= self.clocks.answer + self.drain(&state) => Err(RanOut::Answer),
-            Phase::Sent => Ok(()),
+        if state.phase == Phase::Connecting {
+            return over(now, state.since, self.clocks.connect, RanOut::Connect);
         }
+        let delivered = state.control.as_ref().and_then(|control| control.delivered());
+        let (taken, waiting) = delivered.unwrap_or((state.taken, 0));
+        if state.phase == Phase::Sent && waiting == 0 {
+            let drain = if delivered.is_some() { Duration::ZERO } else { self.drain() };
+            return over(now, state.since, self.clocks.answer + drain, RanOut::Answer);
+        }
+        // Sending, or sent as far as this process goes while the kernel still has bytes to bring across.
+        if state.phase == Phase::Sent {
+            state.since = now;
+        }
+        if let Some(limit) = self.clocks.body {
+            over(now, state.began, limit, RanOut::Body)?;
+        }
+        let idle = state.held_len == 0 && waiting == 0;
+        state.pulse.check(now, taken, idle, &self.clocks)
     }
 
-    /// How long the kernel's send buffer may take to drain once the last byte was written.
-    fn drain(&self, state: &State) -> Duration {
-        let floor = self.clocks.bytes_per_sec_min.max(DRAIN_RATE_MIN);
-        // Half of what the link was seen to do once the buffer was full.
-        let seen = state.filled.map_or(0, |(at, taken)| {
-            let secs = state.since.duration_since(at).as_secs_f64().max(1e-6);
-            ((state.taken - taken) as f64 / secs / 2.0) as u64
-        });
-        Duration::from_secs_f64(self.len.min(SEND_BUFFER_LEN) as f64 / floor.max(seen) as f64)
+    /// How long a send buffer may take to drain where nobody says how full it is.
+    fn drain(&self) -> Duration {
+        let rate = self.clocks.bytes_per_sec_min.max(DRAIN_RATE_MIN);
+        Duration::from_secs_f64(self.len.min(SEND_BUFFER_LEN) as f64 / rate as f64)
     }
 }
 
@@ -268,25 +237,45 @@ impl State {
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = Instant::now();
-    }
-
-    /// Brings the busy time up to date; called before the connection's holdings change.
-    fn count_busy(&mut self) {
-        let now = Instant::now();
-        if self.held_count > 0 {
-            self.window.busy += now.duration_since(self.window.counted_to);
+        if phase == Phase::Sending {
+            self.began = self.since;
+            self.pulse.resume(self.since);
         }
-        self.window.counted_to = now;
+    }
+}
+
+impl Pulse {
+    /// The peer gets something to take after a time without.
+    fn resume(&mut self, now: Instant) {
+        self.moved = now;
+        self.window_start += now - self.seen;
+        self.seen = now;
     }
 
-    fn check_rate(&mut self, clocks: &Clocks) -> Result<(), RanOut> {
-        self.count_busy();
-        if clocks.bytes_per_sec_min == 0 || self.window.busy < clocks.stall {
+    /// Looks at what the peer has taken by now.
+    fn check(&mut self, now: Instant, taken: u64, idle: bool, clocks: &Clocks) -> Result<(), RanOut> {
+        if idle {
+            self.taken = taken;
+            self.resume(now);
             return Ok(());
         }
-        let rate = (self.window.taken as f64 / self.window.busy.as_secs_f64()) as u64;
-        self.window.busy = Duration::ZERO;
-        self.window.taken = 0;
+        self.seen = now;
+        if taken > self.taken {
+            self.taken = taken;
+            self.moved = now;
+        }
+        over(now, self.moved, clocks.stall, RanOut::Stall)?;
+        let window = now - self.window_start;
+        if clocks.bytes_per_sec_min == 0 || window < clocks.stall {
+            return Ok(());
+        }
+        let rate = (taken.saturating_sub(self.window_taken) as f64 / window.as_secs_f64()) as u64;
+        self.window_start = now;
+        self.window_taken = taken;
         if rate < clocks.bytes_per_sec_min { Err(RanOut::Rate(rate)) } else { Ok(()) }
     }
+}
+
+fn over(now: Instant, since: Instant, limit: Duration, clock: RanOut) -> Result<(), RanOut> {
+    if now.saturating_duration_since(since) >= limit { Err(clock) } else { Ok(()) }
 }

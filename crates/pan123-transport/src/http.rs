@@ -2,21 +2,33 @@
 
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
-use reqwest::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use bytes::Bytes;
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use hyper::{Uri, http::Extensions};
+use hyper_util::client::{
+    legacy::connect::{CaptureConnection, capture_connection},
+    proxy::matcher::Intercept,
+};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
+    TRANSFER_ENCODING, USER_AGENT,
+};
 use tokio::time::Instant;
 
 use crate::{
-    BoxFuture, Error, ErrorKind, Method, PlainHttp, Request, Response, Transport,
-    connect::{self, ProxyRule, ProxyTest, ShuffledDns},
+    BoxFuture, Clocks, Error, ErrorKind, Method, PlainHttp, Request, Response, Transport,
+    connect::{self, Proxies, ProxyRule, ShuffledDns},
     failure::{self, Scene},
-    flow::{Flow, Halt, Phase},
+    flow::{Flow, Phase},
     frame::Pool,
     outgoing::Outgoing,
+    stream::{self, StreamClient},
     url::{check_request, host_of, is_loopback},
+    wire::Control,
 };
 
 /// Largest answer body, in bytes. The service's answers are a few KiB.
-pub const ANSWER_LEN_MAX: usize = 1 << 20;
+const ANSWER_LEN_MAX: usize = 1 << 20;
 
 /// How long an idle connection is kept. Under the 60 s after which the service's web framework (GoFrame
 /// with its defaults) drops one, so that a request seldom meets a closing connection.
@@ -29,10 +41,16 @@ const KERNEL_PATIENCE: Duration = Duration::from_secs(120);
 /// An answer that comes in pieces may take this many times [`Clocks::answer`](crate::Clocks) in all.
 const ANSWER_STRETCH: u32 = 4;
 
-/// How long a given-up request may take to wind up in the background.
-const WIND_UP: Duration = Duration::from_secs(5);
+/// Bodies up to this length fit into one frame and into any socket at once.
+const WHOLE_LEN_MAX: u64 = 16 << 10;
 
-type Pending = Pin<Box<dyn Future<Output = Result<reqwest::Response, reqwest::Error>> + Send>>;
+/// How often the clocks are looked at: an eighth of the shortest, within these bounds.
+const TICK_MIN: Duration = Duration::from_millis(5);
+const TICK_MAX: Duration = Duration::from_secs(1);
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Answer = hyper::Response<UnsyncBoxBody<Bytes, BoxError>>;
+type Pending = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
 
 /// Sends requests over HTTP/1.1 with reqwest. Cheap to clone; clones share connections and buffers.
 ///
@@ -50,7 +68,9 @@ struct Inner {
     client: reqwest::Client,
     /// For this machine, where a proxy from the environment has no business.
     local: Option<reqwest::Client>,
-    proxy: ProxyTest,
+    streams: StreamClient,
+    user_agent: HeaderValue,
+    proxies: Proxies,
     plain_http: PlainHttp,
     pool: Arc<Pool>,
 }
@@ -102,7 +122,7 @@ impl HttpTransportBuilder {
         self
     }
 
-    /// A proxy for every request, as `http://`, `https://`, `socks5://` or `socks5h://` with host and
+    /// A proxy for every request, as `http://`, `socks4://`, `socks4a://`, `socks5://` or `socks5h://` with host and
     /// port. Default: what the environment or the system says, but never for this machine.
     #[must_use]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
@@ -169,10 +189,13 @@ impl HttpTransportBuilder {
                 Error::new(ErrorKind::Other, "the http client cannot be set up").with_source(e.to_string())
             })
         };
+        let proxies = Proxies::new(&self.proxy);
         let inner = Inner {
             client: client(!matches!(self.proxy, ProxyRule::Direct))?,
-            local: if matches!(self.proxy, ProxyRule::System) { Some(client(false)?) } else { None },
-            proxy: ProxyTest::new(&self.proxy),
+            local: if proxies.spares(true) { Some(client(false)?) } else { None },
+            streams: stream::client(tls.clone(), proxies.clone(), self.pool_idle, KERNEL_PATIENCE),
+            user_agent,
+            proxies,
             plain_http: self.plain_http,
             pool: Arc::default(),
         };
@@ -212,21 +235,66 @@ impl Transport for HttpTransport {
 impl Inner {
     fn start(&self, request: &Request) -> Result<Exchange, Error> {
         let url = check_request(&request.url, &self.plain_http)?;
+        let host = host_of(&url);
+        let uri: Uri = url
+            .as_str()
+            .parse()
+            .map_err(|_| Error::new(ErrorKind::Invalid, "the request's url is not usable"))?;
+        let proxy = self.proxies.intercept(&uri);
         let method = match request.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
+            Method::Get => hyper::Method::GET,
+            Method::Post => hyper::Method::POST,
         };
-        let local = self.local.as_ref().filter(|_| is_loopback(&url));
-        let (host, proxied) = (host_of(&url), local.is_none() && self.proxy.applies(&url));
         let flow = Flow::new(request.clocks, request.body.len(), request.meter.clone());
         let says_empty = request.body.is_empty() && request.method == Method::Post;
         let body =
             Outgoing::new(&request.body, says_empty, flow.clone(), self.pool.clone(), request.pace.clone());
-        let mut outgoing = reqwest::Request::new(method, url);
+        let mut outgoing = hyper::Request::new(body);
+        *outgoing.method_mut() = method;
         *outgoing.headers_mut() = headers(request)?;
-        *outgoing.body_mut() = Some(reqwest::Body::wrap(body));
-        let pending = Box::pin(local.unwrap_or(&self.client).execute(outgoing));
-        Ok(Exchange { host, proxied, flow, pending: Some(pending) })
+        *outgoing.uri_mut() = uri;
+        let (pending, captured) = if request.body.len() > WHOLE_LEN_MAX {
+            self.stream(outgoing, proxy.as_ref())
+        } else {
+            (self.whole(outgoing, is_loopback(&url))?, None)
+        };
+        let proxied = proxy.is_some();
+        Ok(Exchange { host, proxied, flow, pending, captured, control: None, complete: false })
+    }
+
+    /// Sends a short body with reqwest.
+    fn whole(&self, outgoing: hyper::Request<Outgoing>, is_loopback: bool) -> Result<Pending, Error> {
+        let client = self.local.as_ref().filter(|_| is_loopback).unwrap_or(&self.client);
+        let outgoing = reqwest::Request::try_from(outgoing.map(reqwest::Body::wrap))
+            .map_err(|_| Error::new(ErrorKind::Invalid, "the request cannot be put into http"))?;
+        let sending = client.execute(outgoing);
+        Ok(Box::pin(async move {
+            let answer = hyper::Response::<reqwest::Body>::from(sending.await?);
+            Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
+        }))
+    }
+
+    /// Sends a long body over a connection that lets itself be asked and aborted.
+    fn stream(
+        &self,
+        mut outgoing: hyper::Request<Outgoing>,
+        proxy: Option<&Intercept>,
+    ) -> (Pending, Option<CaptureConnection>) {
+        let headers = outgoing.headers_mut();
+        headers.entry(USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        // A proxy that tunnels is asked with its own request; one that forwards reads this header.
+        let forwards = proxy.filter(|_| outgoing.uri().scheme_str() == Some("http"));
+        if let Some(auth) = forwards.and_then(Intercept::basic_auth).cloned() {
+            outgoing.headers_mut().insert(PROXY_AUTHORIZATION, auth);
+        }
+        let captured = capture_connection(&mut outgoing);
+        let sending = self.streams.request(outgoing);
+        let pending = Box::pin(async move {
+            let answer = sending.await?;
+            Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
+        });
+        (pending, Some(captured))
     }
 }
 
@@ -240,7 +308,7 @@ fn headers(request: &Request) -> Result<HeaderMap, Error> {
         }
         let mut value =
             HeaderValue::from_str(value).map_err(|_| bad("has a value that is not visible ascii text"))?;
-        value.set_sensitive(parsed == reqwest::header::AUTHORIZATION);
+        value.set_sensitive(parsed == AUTHORIZATION);
         headers.append(parsed, value);
     }
     Ok(headers)
@@ -251,70 +319,73 @@ struct Exchange {
     host: String,
     proxied: bool,
     flow: Arc<Flow>,
-    /// Until the answer's head is there.
-    pending: Option<Pending>,
+    pending: Pending,
+    captured: Option<CaptureConnection>,
+    control: Option<Arc<Control>>,
+    /// Body and answer went through whole, so that the connection may be used again.
+    complete: bool,
 }
 
 impl Exchange {
     async fn run(&mut self, request: &Request) -> Result<Response, Error> {
-        let head = self.head(request).await?;
-        let early = self.flow.phase() != Phase::Sent;
-        self.flow.halt(Halt::Answered);
-        answer(head, &self.host, early, request.clocks.answer).await
+        let head = self.head(&request.clocks).await?;
+        let early = self.flow.answered();
+        let answer = answer(head, &self.host, early, request.clocks.answer).await?;
+        self.complete = !early;
+        Ok(answer)
     }
 
     /// Waits for the answer's head and watches the clocks.
-    async fn head(&mut self, request: &Request) -> Result<reqwest::Response, Error> {
-        let clocks = &request.clocks;
+    async fn head(&mut self, clocks: &Clocks) -> Result<Answer, Error> {
         let shortest =
             clocks.connect.min(clocks.stall).min(clocks.answer).min(clocks.body.unwrap_or(Duration::MAX));
-        let tick = (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1));
+        let tick = (shortest / 8).clamp(TICK_MIN, TICK_MAX);
         loop {
-            let Some(pending) = &mut self.pending else {
-                return Err(Error::new(ErrorKind::Other, "the request is already over"));
-            };
-            match tokio::time::timeout(tick, pending).await {
-                Ok(outcome) => {
-                    self.pending = None;
-                    return outcome.map_err(|error| {
-                        let scene = Scene {
-                            host: &self.host,
-                            proxied: self.proxied,
-                            phase: self.flow.phase(),
-                            source_error: self.flow.take_source_error(),
-                        };
-                        failure::no_answer(&error, scene)
-                    });
-                }
-                Err(_) => self.flow.check().map_err(|clock| failure::ran_out(clock, &self.host, clocks))?,
+            if let Ok(outcome) = tokio::time::timeout(tick, &mut self.pending).await {
+                return outcome.map_err(|error| {
+                    let scene = Scene {
+                        host: &self.host,
+                        proxied: self.proxied,
+                        phase: self.flow.phase(),
+                        source_error: self.flow.take_source_error(),
+                    };
+                    failure::no_answer(&*error, scene)
+                });
             }
+            self.capture();
+            self.flow.check().map_err(|clock| failure::ran_out(clock, &self.host, clocks))?;
         }
+    }
+
+    /// Gets hold of the connection once there is one.
+    fn capture(&mut self) {
+        let Some(captured) = &self.captured else { return };
+        let mut extras = Extensions::new();
+        match &*captured.connection_metadata() {
+            Some(connected) => connected.get_extras(&mut extras),
+            None => return,
+        }
+        self.control = extras.remove::<Arc<Control>>();
+        if let Some(control) = &self.control {
+            self.flow.connected(control.clone());
+        }
+        self.captured = None;
     }
 }
 
 impl Drop for Exchange {
-    /// Whatever is still going out stops here. hyper only notices while somebody waits for the answer: if
-    /// nobody does, it first writes out what it holds, however long the peer makes that take. So the wait goes
-    /// on in the background for the moment that the connection's task needs to see the abort.
+    /// A connection that is in the middle of something has no further use; it goes at once, and the kernel
+    /// forgets what it had not sent.
     fn drop(&mut self) {
-        let can_abort = self.flow.can_abort();
-        self.flow.halt(Halt::Aborted);
-        if let Some(pending) = self.pending.take()
-            && can_abort
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(tokio::time::timeout(WIND_UP, pending));
+        self.capture();
+        if let (false, Some(control)) = (self.complete, &self.control) {
+            control.abort();
         }
     }
 }
 
 /// Reads the answer's body.
-async fn answer(
-    mut head: reqwest::Response,
-    host: &str,
-    early: bool,
-    clock: Duration,
-) -> Result<Response, Error> {
+async fn answer(head: Answer, host: &str, early: bool, clock: Duration) -> Result<Response, Error> {
     let status = head.status().as_u16();
     let fail =
         |kind, what: String| Error::new(kind, format!("the answer of {host} (status {status}) {what}"));
@@ -323,16 +394,15 @@ async fn answer(
         headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     let headers = headers.collect();
     let end = Instant::now() + clock * ANSWER_STRETCH;
+    let mut incoming = head.into_body();
     let mut body = Vec::new();
     loop {
-        let piece_end = end.min(Instant::now() + clock);
-        let piece = match tokio::time::timeout_at(piece_end, head.chunk()).await {
-            Ok(Ok(Some(piece))) => piece,
-            Ok(Ok(None)) => break,
-            // The server turned us away and hung up: its status is what matters, with or without all of
-            // its words.
-            Ok(Err(_)) if early && status >= 400 => break,
-            Ok(Err(e)) => return Err(failure::cut_short(&e, host, status, body.len())),
+        let frame = match tokio::time::timeout_at(end.min(Instant::now() + clock), incoming.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => break,
+            // The server turned us away and hung up: its status is what matters, with all of its words or without.
+            Ok(Some(Err(_))) if early && status >= 400 => break,
+            Ok(Some(Err(e))) => return Err(failure::cut_short(&*e, host, status, body.len())),
             Err(_) => {
                 return Err(fail(
                     ErrorKind::AnswerTimeout,
@@ -340,6 +410,7 @@ async fn answer(
                 ));
             }
         };
+        let piece = frame.into_data().unwrap_or_default();
         if body.len() + piece.len() > ANSWER_LEN_MAX {
             return Err(fail(ErrorKind::BadAnswer, format!("is larger than {ANSWER_LEN_MAX} bytes")));
         }

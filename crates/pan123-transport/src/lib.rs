@@ -15,7 +15,9 @@ mod frame;
 mod http;
 mod outgoing;
 mod request;
+mod stream;
 mod url;
+mod wire;
 
 pub use self::url::{PlainHttp, ServerUrl};
 pub use body::{Body, Meter, Pace, ReadAt};

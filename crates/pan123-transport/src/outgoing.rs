@@ -17,7 +17,7 @@ use tokio::{task::JoinHandle, time::Sleep};
 use crate::{
     Body, Pace, ReadAt,
     body::{Segment, ended_early, overrun, read_exact_at},
-    flow::{Flow, Halt},
+    flow::Flow,
     frame::{Buffer, FRAME_LEN, Piece, Pool},
 };
 
@@ -26,12 +26,6 @@ const JOB_FRAME_COUNT: usize = 4;
 
 /// Frames read ahead below which the next such trip starts.
 const READ_AHEAD_MIN: usize = 2;
-
-/// The last frame of a body goes alone ([`Flow::hand_over`]), so it is short.
-const LAST_LEN_MAX: u64 = 512;
-
-/// Bodies up to this length are one frame.
-const WHOLE_LEN_MAX: u64 = 16 << 10;
 
 /// A [`Body`] on its way out.
 pub(crate) struct Outgoing {
@@ -63,14 +57,7 @@ impl Outgoing {
         pool: Arc<Pool>,
         pace: Option<Arc<dyn Pace>>,
     ) -> Self {
-        let mut segments: VecDeque<Segment> = body.segments().collect();
-        if body.len() > WHOLE_LEN_MAX
-            && let Some(last) = segments.back_mut()
-            && last.len() > LAST_LEN_MAX
-        {
-            let rest = last.split_off(last.len() - LAST_LEN_MAX);
-            segments.push_back(rest);
-        }
+        let segments = body.segments().collect();
         let len_left = body.len();
         Self { flow, pool, pace, segments, len_left, says_empty, ahead: Ahead::default(), next: None }
     }
@@ -96,24 +83,22 @@ impl Outgoing {
 
 impl http_body::Body for Outgoing {
     type Data = Bytes;
-    type Error = Halted;
+    type Error = SourceFailed;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Halted>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, SourceFailed>>> {
         let this = &mut *self;
-        match this.flow.asked(cx) {
-            Halt::No => {}
-            Halt::Answered => return Poll::Pending,
-            Halt::Aborted => return Poll::Ready(Some(Err(Halted::Aborted))),
+        if this.flow.asked(cx) {
+            return Poll::Pending; // until the connection is dropped
         }
         if this.next.is_none() {
             match ready!(this.poll_piece(cx)) {
                 None => return Poll::Ready(None),
                 Some(Err(e)) => {
                     this.flow.source_failed(e);
-                    return Poll::Ready(Some(Err(Halted::Source)));
+                    return Poll::Ready(Some(Err(SourceFailed)));
                 }
                 Some(Ok(piece)) => {
                     let wait = this.pace.as_ref().map(|pace| pace.take(piece.len()));
@@ -128,7 +113,7 @@ impl http_body::Body for Outgoing {
         }
         let Some((piece, _)) = this.next.take() else { return Poll::Pending };
         let len = piece.len();
-        if !this.flow.hand_over(len, len as u64 == this.len_left) {
+        if !this.flow.hand_over(len) {
             this.next = Some((piece, None));
             return Poll::Pending; // `Flow::taken` wakes
         }
@@ -230,20 +215,14 @@ fn frame_len(len: u64) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX).min(FRAME_LEN)
 }
 
-/// Why a body ended before its end. The connection is dropped for it.
+/// The source failed; [`Flow::take_source_error`] says how. The connection is dropped for it.
 #[derive(Debug)]
-pub(crate) enum Halted {
-    Source,
-    Aborted,
-}
+pub(crate) struct SourceFailed;
 
-impl fmt::Display for Halted {
+impl fmt::Display for SourceFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Source => "the body's source failed",
-            Self::Aborted => "the request was given up",
-        })
+        f.write_str("the body's source failed")
     }
 }
 
-impl std::error::Error for Halted {}
+impl std::error::Error for SourceFailed {}

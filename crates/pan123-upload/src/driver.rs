@@ -309,9 +309,15 @@ impl Driver {
     async fn end(mut self, outcome: Outcome) -> Result<Uploaded, Error> {
         self.requests.abort_all();
         self.hashing = None;
+        let result = self.result(outcome);
+        let _ = tokio::time::timeout(CLOSE_FOR, self.resume.close()).await;
+        result
+    }
+
+    fn result(&mut self, outcome: Outcome) -> Result<Uploaded, Error> {
         match outcome {
             Outcome::Completed(done) => {
-                self.forget().await;
+                drop(self.resume.forget());
                 let size = self.job.spec.size;
                 self.job.counters.sent(size, 0);
                 Ok(Uploaded {
@@ -325,9 +331,8 @@ impl Driver {
                 })
             }
             Outcome::Failed(failed) => {
-                let keep = failed.resumable;
-                if !keep {
-                    self.forget().await;
+                if !failed.resumable {
+                    drop(self.resume.forget());
                 }
                 Err(self.source_error.take().unwrap_or_else(|| match self.last_error.take() {
                     Some(cause) => Error::from(failed).with_source(cause),
@@ -337,14 +342,19 @@ impl Driver {
             Outcome::Stopped(stop) => Err(stopped(stop)),
         }
     }
-
-    async fn forget(&mut self) {
-        let _ = tokio::time::timeout(FORGET_FOR, self.resume.forget()).await;
-    }
 }
 
-/// How long to wait for a log to be emptied. One that stays behind costs the next upload a request, no more.
-const FORGET_FOR: Duration = Duration::from_millis(200);
+/// How long to wait for a log to be closed. One that hangs is left to its thread.
+const CLOSE_FOR: Duration = Duration::from_millis(200);
+
+impl Drop for Driver {
+    /// However the driver ends, by a panic or with its runtime: its places on the link are given back.
+    fn drop(&mut self) {
+        if !self.upload.is_over() {
+            self.tell(Input::Stop(Stop::Pause));
+        }
+    }
+}
 
 /// Sends one request of an upload.
 async fn request(shared: &Shared, job: &Job, call: Call, meter: Arc<PartMeter>) -> Result<Reply, Error> {

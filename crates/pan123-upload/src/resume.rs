@@ -1,6 +1,7 @@
 //! The log of one upload: read at its start, added to under way, gone at its end.
 
 use std::{
+    path::Path,
     sync::mpsc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -23,11 +24,18 @@ use crate::{
 /// whoever waits for it.
 pub(crate) struct Resume {
     /// `None`: there is no store, or the source has no name that another run would know it by.
-    keeper: Option<mpsc::Sender<Order>>,
+    keeper: Option<Keeper>,
     header: Header,
     /// Lines that need not be kept before the upload is known to the service.
     held: Vec<u8>,
     begun: bool,
+}
+
+/// The thread that has the log open.
+struct Keeper {
+    orders: mpsc::Sender<Order>,
+    /// Answers, by being dropped, once the log is closed and the thread is done.
+    closed: oneshot::Receiver<()>,
 }
 
 enum Order {
@@ -50,7 +58,7 @@ impl Resume {
         let header = Header {
             version: journal::VERSION,
             source: job.source.describe(),
-            path: name.clone(),
+            path: job.source.path().and_then(Path::to_str).map(str::to_owned),
             identity: job.identity,
             base_url: base_url.clone(),
             spec: job.spec.clone(),
@@ -61,16 +69,21 @@ impl Resume {
             return Ok((resume, Vec::new()));
         };
         let (opened, answer) = oneshot::channel();
-        let (keeper, orders) = mpsc::channel();
+        let (sender, orders) = mpsc::channel();
+        let (closing, closed) = oneshot::channel::<()>();
         let key = journal::key(&name, &base_url, &job.spec);
         let thread = std::thread::Builder::new().name("pan123-journal".into());
-        if let Err(error) = thread.spawn(move || keep(&*store, &key, opened, &orders)) {
+        let work = move || {
+            keep(&*store, &key, opened, &orders);
+            drop(closing);
+        };
+        if let Err(error) = thread.spawn(work) {
             tracing::warn!(%error, "no thread for the journal; this upload can not be resumed by another run");
             return Ok((resume, Vec::new()));
         }
         let Ok(bytes) = answer.await else { return Ok((resume, Vec::new())) };
         let bytes = bytes?;
-        resume.keeper = Some(keeper);
+        resume.keeper = Some(Keeper { orders: sender, closed });
         match resume.fitting(&bytes) {
             Ok(records) => Ok((resume, records)),
             Err(reason) => {
@@ -124,11 +137,19 @@ impl Resume {
         self.order(|done| Order::Clear { done })
     }
 
+    /// Closes the log, so that another upload may open it once this returns.
+    pub(crate) async fn close(&mut self) {
+        if let Some(Keeper { orders, closed }) = self.keeper.take() {
+            drop(orders);
+            let _ = closed.await;
+        }
+    }
+
     /// Hands an order to the keeper. Without one the answer fails at once, which counts as done.
     fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
         if let Some(keeper) = &self.keeper {
-            let _ = keeper.send(order(sender));
+            let _ = keeper.orders.send(order(sender));
         }
         receiver
     }

@@ -68,9 +68,9 @@ impl Source {
     /// [`ErrorKind::Source`] when the path names nothing, names something else than a file (a directory, a
     /// pipe, a device; none of them is opened), or may not be read.
     pub fn file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let file = file::FileSource::open(path)?;
-        Ok(Self { inner: Arc::new(file), path: Some(Arc::from(path)) })
+        let file = file::FileSource::open(path.as_ref())?;
+        let path = Arc::from(file.path());
+        Ok(Self { inner: Arc::new(file), path: Some(path) })
     }
 
     /// Bytes in memory. Such an upload cannot be resumed by another run of the program.
@@ -83,7 +83,7 @@ impl Source {
         Self { inner: source, path: None }
     }
 
-    /// The path that [`file`](Self::file) was given.
+    /// The path that [`file`](Self::file) was given, made absolute; links in it are not resolved.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
@@ -154,11 +154,10 @@ impl ReadAt for Source {
 
     fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> Option<io::Result<usize>> {
         let want = within(self.size(), offset, buf.len());
-        match self.inner.try_read_at(offset, &mut buf[..want])? {
-            // Short: whether the source ended or only its cached part did is for `read_at` to find out.
-            Ok(got) if got < want => None,
-            answer => Some(answer),
-        }
+        // No byte where there should be one: whether the source has ended is for `read_at` to find out.
+        self.inner
+            .try_read_at(offset, &mut buf[..want])
+            .filter(|answer| want == 0 || !matches!(answer, Ok(0)))
     }
 
     fn as_bytes(&self) -> Option<&Bytes> {

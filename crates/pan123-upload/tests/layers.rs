@@ -65,7 +65,8 @@ async fn faults_happen_as_planned() {
         Some(Fault::Refuse),
     ];
     let faults = Faults::new(move |_| plan.pop().flatten());
-    let transport = stack(replay(&[("/a", "1"), ("/a", "2"), ("/a", "3")]), &[Arc::new(faults) as Arc<dyn Layer>]);
+    let transport =
+        stack(replay(&[("/a", "1"), ("/a", "2"), ("/a", "3")]), &[Arc::new(faults) as Arc<dyn Layer>]);
     let start = tokio::time::Instant::now();
     let send = || transport.send(request("/a"));
     assert_eq!(send().await.unwrap_err().kind(), ErrorKind::Connect);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pan123_proto::names::FILE_SIZE_MAX;
 use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
@@ -14,9 +15,6 @@ use crate::{
     reply::{Refusal, Reply},
     service::Service,
 };
-
-/// Largest file, in bytes. Source: the official page of `create`, "10GB"; taken as binary, the wider reading.
-const FILE_SIZE_MAX: u64 = 10 << 30;
 
 /// What `create` and `single/create` say of a file.
 pub(super) struct Declared {

@@ -22,7 +22,8 @@ use crate::{
 
 /// Longest text field beside a file, in bytes.
 const FIELD_LEN_MAX: usize = 64 << 10;
-/// Largest file of `single/create`, in bytes. Source: its official page, "1GB"; taken as binary.
+/// Largest file of `single/create`, in bytes. Source: its official page, "1GB"; taken as
+/// binary, the wider reading, since nobody knows.
 const SINGLE_SIZE_MAX: u64 = 1 << 30;
 
 /// What takes the bytes of the file part.
@@ -111,7 +112,7 @@ async fn receive<T: Taker>(exchange: &mut Exchange, body: &mut Body, taker: &mut
                 Err(error) => return refuse_body(body, error).await,
             }
         }
-        shape_body(exchange, body);
+        shape_body(exchange, body).await?;
     }
     if !reader.is_done() {
         return Err(Refusal::bad(MultipartError::Truncated.to_string()).into());

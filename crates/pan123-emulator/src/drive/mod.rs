@@ -116,6 +116,13 @@ impl Drive {
         part_path(&self.dir, upload)
     }
 
+    /// Where the bytes of a stored file are.
+    pub(crate) fn file_path(&self, id: i64) -> Option<PathBuf> {
+        let state = self.state();
+        let kept = state.nodes.get(&id).is_some_and(|node| node.kept && !node.is_folder);
+        if kept { self.disk_path(&state, id) } else { None }
+    }
+
     fn disk_path(&self, state: &State, id: i64) -> Option<PathBuf> {
         disk_path(&self.dir, state, id)
     }

@@ -1,27 +1,17 @@
 //! Which names the drive takes, and how they are written on disk.
 
 use md5::{Digest, Md5};
+use pan123_proto::names::{NAME_CHARS_MAX, check_filename};
 
 use crate::reply::Refusal;
 
-/// Most characters in a name. Source: the official page of `create`, "fewer than 256 characters".
-const NAME_CHARS_MAX: usize = 255;
 /// Longest name that file systems take, in bytes.
 const DISK_NAME_LEN_MAX: usize = 255;
 
-/// Checks one name. `.` and `..` are refused beyond what the service documents, since names are real
-/// paths here; so are control characters.
+/// Checks one name. `.`, `..` and control characters are refused too, since names are real paths here.
 pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
-    let is_forbidden = |character: char| r#""\/:*?|><"#.contains(character) || character.is_control();
-    let is_bad = name.trim().is_empty()
-        || name.chars().count() > NAME_CHARS_MAX
-        || name.contains(is_forbidden)
-        || name == "."
-        || name == "..";
-    if is_bad {
-        return Err(Refusal::bad(r#"文件名要小于256个字符且不能包含以下任何字符："\/:*?|><"#));
-    }
-    Ok(())
+    let refusal = |_| Refusal::bad(r#"文件名要小于256个字符且不能包含以下任何字符："\/:*?|><"#);
+    check_filename(name).map_err(refusal)
 }
 
 /// Splits the `filename` of a `containDir` request into folder names and a file name.

@@ -1,11 +1,10 @@
 use super::*;
 
+/// Name, filename and data of a part.
+type Part = (String, Option<String>, Vec<u8>);
+
 /// Reads `body` in pieces of `step` bytes into (name, filename, data) of each part.
-fn read(
-    content_type: &str,
-    body: &[u8],
-    step: usize,
-) -> Result<Vec<(String, Option<String>, Vec<u8>)>, MultipartError> {
+fn read(content_type: &str, body: &[u8], step: usize) -> Result<Vec<Part>, MultipartError> {
     let mut reader = Reader::new(content_type)?;
     let mut parts = Vec::new();
     for piece in body.chunks(step) {

@@ -1,6 +1,7 @@
 //! An emulator in a temporary folder, and a plain HTTP/1.1 client on a socket that hides nothing.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this")]
+#![allow(clippy::unwrap_used, reason = "only tests call this")]
 
 use std::{
     io::{self, Read, Write},

@@ -4,22 +4,19 @@ use std::{
     fs::{self, File, FileType, Metadata},
     io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
-use pan123_transport::ReadAt;
+use pan123_transport::{FileAt, ReadAt};
 
 use super::{Identity, SourceRead};
 use crate::error::{Error, ErrorKind, io_text};
 
-/// An open file, read with `pread`, so that any number of slices can share it.
+/// An open file that any number of slices can share.
 pub(super) struct FileSource {
-    file: File,
+    file: FileAt,
     /// Absolute, so that it stays right when the program changes its directory.
     path: PathBuf,
     size: u64,
-    /// The file system can say what is in the page cache.
-    nowait: AtomicBool,
 }
 
 impl FileSource {
@@ -30,43 +27,28 @@ impl FileSource {
         let file = open_without_waiting(path).map_err(fail)?;
         let metadata = file.metadata().map_err(fail)?;
         check_type(path, metadata.file_type())?;
-        let size = metadata.len();
-        if size == 0 && platform::read_at(&file, 0, &mut [0]).map_err(fail)? > 0 {
+        let (file, size) = (FileAt::new(file), metadata.len());
+        if size == 0 && file.read_at(0, &mut [0]).map_err(fail)? > 0 {
             let message = format!("{} says that it is empty, but is not", path.display());
             return Err(Error::new(ErrorKind::Source, "open source", message)
                 .with_advice("Files under /proc and /sys have no size. Copy the content to a file first."));
         }
         let path = std::path::absolute(path).map_err(fail)?;
-        Ok(Self { file, path, size, nowait: AtomicBool::new(true) })
+        Ok(Self { file, path, size })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 }
 
 impl ReadAt for FileSource {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let mut done = 0;
-        while done < buf.len() {
-            match platform::read_at(&self.file, offset + done as u64, &mut buf[done..]) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
+        self.file.read_at(offset, buf)
     }
 
     fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> Option<io::Result<usize>> {
-        if !self.nowait.load(Ordering::Relaxed) {
-            return None;
-        }
-        match platform::read_cached(&self.file, offset, buf) {
-            Ok(n) => Some(Ok(n)),
-            Err(platform::NotCached::Now) => None,
-            Err(platform::NotCached::Ever) => {
-                self.nowait.store(false, Ordering::Relaxed);
-                None
-            }
-        }
+        self.file.try_read_at(offset, buf)
     }
 }
 
@@ -77,7 +59,7 @@ impl SourceRead for FileSource {
 
     /// The open file's state, or that of the file which has taken its place at the path.
     fn identity(&self) -> io::Result<Identity> {
-        let open = platform::identity(&self.file.metadata()?);
+        let open = platform::identity(&self.file.file().metadata()?);
         let named = platform::identity(&fs::metadata(&self.path)?);
         Ok(if (named.inode, named.device) == (open.inode, open.device) { open } else { named })
     }
@@ -135,40 +117,7 @@ fn open_without_waiting(path: &Path) -> io::Result<File> {
 }
 
 mod platform {
-    use super::{File, FileType, Identity, Metadata, io};
-
-    /// The bytes are not in the page cache: not at present, or no way to tell on this file system.
-    pub(super) enum NotCached {
-        Now,
-        Ever,
-    }
-
-    #[cfg(unix)]
-    pub(super) fn read_at(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(file, buf, offset)
-    }
-
-    #[cfg(windows)]
-    pub(super) fn read_at(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        std::os::windows::fs::FileExt::seek_read(file, buf, offset)
-    }
-
-    #[cfg(target_os = "linux")]
-    pub(super) fn read_cached(file: &File, offset: u64, buf: &mut [u8]) -> Result<usize, NotCached> {
-        use rustix::io::{Errno, ReadWriteFlags, preadv2};
-        let mut bufs = [io::IoSliceMut::new(buf)];
-        match preadv2(file, &mut bufs, offset, ReadWriteFlags::NOWAIT) {
-            Ok(n) => Ok(n),
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Err(NotCached::Ever),
-            // AGAIN, or an error that the blocking read will meet again and report.
-            Err(_) => Err(NotCached::Now),
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn read_cached(_file: &File, _offset: u64, _buf: &mut [u8]) -> Result<usize, NotCached> {
-        Err(NotCached::Ever)
-    }
+    use super::{FileType, Identity, Metadata};
 
     #[cfg(unix)]
     pub(super) fn identity(metadata: &Metadata) -> Identity {

@@ -89,11 +89,16 @@ impl Cache {
     }
 
     /// What the file holds; `None` if there is none, or none that can be read.
-    pub(super) async fn load<T: DeserializeOwned + Send + 'static>(&self) -> Option<T> {
+    pub(super) async fn load<T: DeserializeOwned>(&self) -> Option<T> {
         let path = self.path.clone();
-        let loaded = blocking(move || {
+        let read = blocking(move || {
             let text = Zeroizing::new(std::fs::read(&path)?);
-            tighten(&path)?;
+            Ok::<_, io::Error>((text, tighten(&path)?))
+        });
+        let loaded = read.await.and_then(|(text, tightened)| {
+            if tightened {
+                tracing::warn!(path = %self.path.display(), "others could read the token cache; made it private");
+            }
             // The text of a JSON error can quote what it found, which may be a piece of a token.
             let found: Versioned<T> = serde_json::from_slice(&text)
                 .map_err(|error| io::Error::other(format!("damaged at line {}", error.line())))?;
@@ -102,11 +107,12 @@ impl Cache {
             } else {
                 Err(io::Error::other(format!("it has format version {}", found.version)))
             }
-        })
-        .await;
+        });
         match loaded {
             Ok(login) => Some(login),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                None
+            }
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "the token cache is of no use; logging in");
                 None
@@ -132,22 +138,22 @@ impl Cache {
     }
 }
 
-/// Takes the rights of others away, should somebody have given them.
+/// Takes the rights of others away; true if they had any.
 #[cfg(unix)]
-fn tighten(path: &Path) -> io::Result<()> {
+fn tighten(path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
     let mut permissions = std::fs::metadata(path)?.permissions();
-    if permissions.mode() & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "others could read the token cache; made it private");
+    let open = permissions.mode() & 0o077 != 0;
+    if open {
         permissions.set_mode(0o600);
         std::fs::set_permissions(path, permissions)?;
     }
-    Ok(())
+    Ok(open)
 }
 
 #[cfg(not(unix))]
-fn tighten(_path: &Path) -> io::Result<()> {
-    Ok(())
+fn tighten(_path: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Runs file work where it may block.

@@ -1,0 +1,78 @@
+//! From settings to a client of the service.
+
+use std::sync::Arc;
+
+use pan123_upload::{
+    Client, ClientCredentials, Error, ErrorKind, JournalDir, RefreshToken, StaticToken, Token, TokenProvider,
+    transport::{HttpTransport, PlainHttp, ServerUrl, Transport},
+};
+
+use crate::settings::{Login, Settings};
+
+/// Makes a client. Sends nothing.
+///
+/// # Errors
+///
+/// [`ErrorKind::Login`] when nothing is there to log in with, [`ErrorKind::Usage`] for an address, proxy or CA
+/// file that cannot be used.
+pub(crate) fn connect(settings: &Settings) -> Result<Client, Error> {
+    let transport = transport(settings)?;
+    let mut builder = Client::builder()
+        .base_url(&settings.base_url)
+        .tokens(tokens(settings, &transport)?)
+        .transport(transport)
+        .plain_http(settings.plain_http)
+        .vip_rates(settings.vip)
+        .parallel(settings.parallel);
+    if let Some(dir) = &settings.journal_dir {
+        builder = builder.store(Arc::new(JournalDir::new(dir)));
+    }
+    if let Some(time) = settings.retry_for {
+        builder = builder.retry_for(time);
+    }
+    builder.build()
+}
+
+/// One for the client and for its logins: a proxy or CA file counts for both.
+fn transport(settings: &Settings) -> Result<Arc<dyn Transport>, Error> {
+    let usage = |error: pan123_upload::transport::Error, advice: &str| {
+        Error::new(ErrorKind::Usage, "configure", error.to_string()).with_advice(advice)
+    };
+    let base = ServerUrl::base(&settings.base_url)
+        .map_err(|error| usage(error, "Give the address as https://HOST, with a port if need be."))?;
+    let plain_http =
+        if settings.plain_http { PlainHttp::anywhere() } else { PlainHttp::loopback().and_base(&base) };
+    let mut builder = HttpTransport::builder().plain_http(plain_http);
+    if let Some(url) = &settings.proxy {
+        builder = builder.proxy(url);
+    }
+    if let Some(path) = &settings.ca_file {
+        builder = builder.ca_file(path);
+    }
+    let transport = builder.build().map_err(|error| usage(error, "Check the proxy and the CA file."))?;
+    Ok(Arc::new(transport))
+}
+
+fn tokens(settings: &Settings, transport: &Arc<dyn Transport>) -> Result<Arc<dyn TokenProvider>, Error> {
+    let (transport, base_url, dir) = (transport.clone(), &settings.base_url, settings.token_dir());
+    Ok(match &settings.login {
+        Login::Missing => {
+            let message = "no access token, and no client id and secret";
+            return Err(Error::new(ErrorKind::Login, "log in", message).with_advice(
+                "Set PAN123_ACCESS_TOKEN, or PAN123_CLIENT_ID and PAN123_CLIENT_SECRET; \"pan123 upload --local\" \
+                 needs no account.",
+            ));
+        }
+        Login::Incomplete(what, variable) => {
+            return Err(Error::new(ErrorKind::Login, "log in", format!("{what} is missing"))
+                .with_advice(format!("Give it with {variable}.")));
+        }
+        Login::Token(token) => Arc::new(StaticToken::new(Token::new(token.as_str(), None)?)),
+        Login::Developer { client_id, client_secret } => {
+            Arc::new(ClientCredentials::new(transport, base_url, client_id, client_secret)?.cache_in(&dir))
+        }
+        Login::Refresh { client_id, client_secret, refresh_token } => {
+            Arc::new(RefreshToken::new(transport, base_url, client_id, client_secret, refresh_token, &dir)?)
+        }
+    })
+}

@@ -1,0 +1,106 @@
+//! `pan123 hash`: digests, and nothing sent.
+
+use std::{
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use pan123_hash::{Digests, hex};
+use pan123_upload::{Error, ErrorKind};
+use serde::Serialize;
+
+use super::DONE;
+use crate::{console::Console, interrupt::Interrupt, jobs::blocking};
+
+/// Prints the etag (the MD5 of the whole) and the MD5 of each slice, from one pass over each file.
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Options {
+    /// Files to hash
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Slice size in bytes: what create answers, so far always 16 MiB
+    #[arg(long, value_name = "BYTES", default_value = "16777216")]
+    slice_size: NonZeroU64,
+}
+
+const AFTER_HELP: &str = "\
+With --json there is a line for each file:
+  {\"event\":\"hashed\",\"path\":…,\"etag\":…,\"size\":…,\"slice_size\":…,\"slices\":[…]}";
+
+#[derive(Serialize)]
+struct Hashed {
+    event: &'static str,
+    path: String,
+    etag: String,
+    size: u64,
+    slice_size: NonZeroU64,
+    slices: Vec<String>,
+}
+
+pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interrupt) -> Result<u8, Error> {
+    let mut exit_code = DONE;
+    let many = options.files.len() > 1;
+    let stop = Arc::new(AtomicBool::new(false));
+    for path in options.files {
+        if console.is_closed() {
+            break;
+        }
+        let (file, flag) = (path.clone(), stop.clone());
+        let work = blocking(move || hash(&file, options.slice_size, &flag));
+        match interrupt.unless(work).await {
+            Ok(digests) => {
+                let hashed = Hashed::new(&path, &digests);
+                console.result(&hashed, || hashed.words());
+            }
+            Err(error) if error.kind() == ErrorKind::Cancelled => {
+                stop.store(true, Relaxed);
+                return Err(error);
+            }
+            Err(error) => {
+                let path = path.display().to_string();
+                console.error(Some(path.as_str()).filter(|_| many && console.is_json()), &error);
+                exit_code = exit_code.max(error.kind().exit_code());
+            }
+        }
+    }
+    Ok(exit_code)
+}
+
+fn hash(path: &Path, slice_size: NonZeroU64, stop: &AtomicBool) -> Result<Digests, Error> {
+    let options = pan123_hash::Options::new(slice_size).cancel(stop);
+    pan123_hash::hash_file(path, &options).map_err(|error| {
+        use pan123_hash::ErrorKind as Kind;
+        let kind = match error.kind() {
+            Kind::Cancelled => ErrorKind::Cancelled,
+            Kind::Shrunk | Kind::Grown | Kind::Changed => ErrorKind::SourceChanged,
+            Kind::Kernel => ErrorKind::Usage,
+            _ => ErrorKind::Source,
+        };
+        Error::new(kind, "hash", error.to_string())
+    })
+}
+
+impl Hashed {
+    fn new(path: &Path, digests: &Digests) -> Self {
+        Self {
+            event: "hashed",
+            path: path.display().to_string(),
+            etag: hex(&digests.etag),
+            size: digests.size,
+            slice_size: digests.slice_size,
+            slices: digests.slices.iter().map(|slice| hex(slice)).collect(),
+        }
+    }
+
+    fn words(&self) -> String {
+        let Self { path, etag, size, .. } = self;
+        let slices = (1..).zip(&self.slices).map(|(no, md5)| format!("\n  slice {no:<4} {md5}"));
+        format!("{path}\n  etag       {etag}\n  size       {size} bytes{}", slices.collect::<String>())
+    }
+}

@@ -1,0 +1,102 @@
+//! `pan123 upload`: the main job.
+
+use std::{path::PathBuf, sync::Arc};
+
+use pan123_upload::Error;
+
+use crate::{
+    account,
+    args::Account,
+    console::Console,
+    destination::{Conflict, Destination, Folder},
+    interrupt::Interrupt,
+    jobs::{Batch, blocking},
+    local::Local,
+    settings::Settings,
+    walk::Files,
+};
+
+/// Uploads files, or the files of directories.
+///
+/// An upload that was cut off, by a failure, by Ctrl-C or by a power cut, goes on where it was when the same
+/// command is run again.
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Options {
+    /// Files to upload, or directories whose files are uploaded into a folder of the same name
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Folder in the drive: its id, or its path from / on, which is made if missing
+    #[arg(long, value_name = "ID|/PATH", default_value = "0")]
+    to: Folder,
+
+    /// Name that the file gets in the drive, instead of its own
+    #[arg(long)]
+    name: Option<String>,
+
+    /// What happens when the name is taken [default: fail; with --local: keep-both]
+    #[arg(long, value_name = "HOW")]
+    on_conflict: Option<Conflict>,
+
+    /// Upload to an emulator of the service on this machine: no account needed, nothing leaves it
+    ///
+    /// The stored bytes are compared with the file. They are kept under the state directory until the next run
+    /// with --local.
+    #[arg(long, conflicts_with_all = ["base_url", "access_token", "client_id", "client_secret", "refresh_token"])]
+    local: bool,
+
+    /// With --local: the folder that the emulator works in; what is in it stays
+    #[arg(long, value_name = "DIR", requires = "local")]
+    local_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    account: Account,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  pan123 upload --local README.md
+  pan123 upload film.mkv --to /films/2026
+  pan123 upload a.zip b.zip --to 1234567 --on-conflict overwrite
+  pan123 upload photos --json
+
+A directory is walked to its end. What is no file, cannot be read, is empty or is a link is
+reported and left out, and the exit code tells: it is the highest of all files.
+
+With --json there is a line for each event: stage, progress, slice, retry, parallel, restart.
+The last line is one of
+  {\"event\":\"completed\",\"file_id\":…,\"etag\":…,\"size\":…,\"slices\":…,\"reused\":…,
+   \"bytes_sent\":…,\"elapsed_ms\":…}
+  {\"event\":\"failed\",\"kind\":…,\"message\":…,\"code\":…,\"http_status\":…,
+   \"trace_id\":…,\"advice\":…}
+With several files each of these lines also has a \"path\", and the last line of all is
+  {\"event\":\"summary\",\"completed\":…,\"failed\":…,\"bytes_sent\":…,\"elapsed_ms\":…,
+   \"exit_code\":…}
+
+\"pan123 help\" lists the environment variables and the exit codes.";
+
+pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interrupt) -> Result<u8, Error> {
+    let Options { paths, to, name, on_conflict, local, local_dir, account } = options;
+    let usual = if local { Conflict::KeepBoth } else { Conflict::Fail };
+    let destination = Destination::new(&to, on_conflict.unwrap_or(usual))?;
+    let mut settings = Settings::load(&account.flags, account.config.as_deref())?;
+    let files = interrupt.unless(blocking(move || Files::new(paths, name, destination))).await?;
+    let (settings, local) = if local {
+        let start = move || {
+            let local = Local::start(&mut settings, local_dir.as_deref())?;
+            Ok((settings, Some(Arc::new(local))))
+        };
+        interrupt.unless(blocking(start)).await?
+    } else {
+        (settings, None)
+    };
+    let batch = Batch {
+        console: console.clone(),
+        client: account::connect(&settings)?,
+        interrupt: interrupt.clone(),
+        many: files.are_many(),
+        local,
+    };
+    Ok(batch.run(files.find()).await)
+}

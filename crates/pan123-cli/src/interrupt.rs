@@ -1,0 +1,90 @@
+//! Ctrl-C and SIGTERM: the first asks the program to stop, the second ends it.
+
+use std::io;
+
+use pan123_upload::{Error, ErrorKind};
+use tokio::sync::watch;
+
+/// Whether the program was asked to stop. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Interrupt(watch::Receiver<bool>);
+
+/// The exit code after an interrupt: 128 and the number of SIGINT, as shells have it.
+const EXIT_CODE: i32 = 130;
+
+impl Interrupt {
+    /// Listens from now on. Within a tokio runtime.
+    pub(crate) fn listen() -> Result<Self, Error> {
+        let mut signals = Signals::new().map_err(|error| {
+            Error::new(ErrorKind::Internal, "listen for signals", error.to_string()).with_source(error)
+        })?;
+        let (asked, receiver) = watch::channel(false);
+        tokio::spawn(async move {
+            signals.next().await;
+            asked.send_replace(true);
+            signals.next().await;
+            std::process::exit(EXIT_CODE);
+        });
+        Ok(Self(receiver))
+    }
+
+    /// Returns once the program is asked to stop.
+    pub(crate) async fn asked(&self) {
+        let mut receiver = self.0.clone();
+        if receiver.wait_for(|&asked| asked).await.is_err() {
+            // The listener is gone only when the program ends anyway.
+            std::future::pending().await
+        }
+    }
+
+    /// Runs `work` unless the program is asked to stop before it is done.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, and [`ErrorKind::Cancelled`].
+    pub(crate) async fn unless<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::select! {
+            result = work => result,
+            () = self.asked() => Err(Error::new(ErrorKind::Cancelled, "run command", "interrupted")
+                .with_advice("Run the same command again.")),
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        // An error means that there is no console that could interrupt us.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}

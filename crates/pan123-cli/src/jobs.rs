@@ -1,0 +1,187 @@
+//! Uploads of several files through one client, a few at a time.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use pan123_upload::{Client, Error, ErrorKind, Source, Target, Uploaded};
+use serde::Serialize;
+use tokio::{
+    sync::mpsc::Receiver,
+    task::{JoinError, JoinSet},
+    time::{Instant, MissedTickBehavior},
+};
+
+use crate::{
+    console::Console,
+    interrupt::Interrupt,
+    local::Local,
+    report::{EVERY, Report},
+};
+
+/// Files in flight. One is hashed while another is sent and a third waits for its check; what goes over
+/// the line is the client's to divide.
+const FILES: usize = 4;
+
+/// An interrupted upload that has not ended by then is left where it is.
+const STOP_WITHIN: Duration = Duration::from_millis(250);
+
+/// A file to upload.
+pub(crate) struct Job {
+    pub(crate) path: PathBuf,
+    /// Where it goes, or why it cannot go anywhere.
+    pub(crate) target: Result<Target, Error>,
+}
+
+/// What a batch of uploads needs.
+#[derive(Clone)]
+pub(crate) struct Batch {
+    pub(crate) console: Console,
+    pub(crate) client: Client,
+    pub(crate) interrupt: Interrupt,
+    /// There may be more than one file.
+    pub(crate) many: bool,
+    /// The emulator that it all goes to.
+    pub(crate) local: Option<Arc<Local>>,
+}
+
+/// How a batch ended; also its last line with `--json`.
+#[derive(Serialize)]
+struct Summary {
+    event: &'static str,
+    completed: u64,
+    failed: u64,
+    bytes_sent: u64,
+    elapsed_ms: u64,
+    exit_code: u8,
+}
+
+impl Batch {
+    /// Uploads all files that come out of `jobs`. Returns the exit code: the highest of all files.
+    pub(crate) async fn run(self, mut jobs: Receiver<Job>) -> u8 {
+        let started = Instant::now();
+        let mut summary =
+            Summary { event: "summary", completed: 0, failed: 0, bytes_sent: 0, elapsed_ms: 0, exit_code: 0 };
+        let mut running = JoinSet::new();
+        let mut more = true;
+        while more || !running.is_empty() {
+            tokio::select! {
+                biased;
+                Some(done) = running.join_next() => summary.add(done),
+                () = self.interrupt.asked(), if more => {
+                    more = false;
+                    summary.exit_code = ErrorKind::Cancelled.exit_code();
+                    self.console.note("interrupted: stopping; once more ends it at once");
+                }
+                job = jobs.recv(), if more && running.len() < FILES => match job {
+                    Some(job) => drop(running.spawn(self.clone().upload(job))),
+                    None => more = false,
+                },
+            }
+        }
+        if self.many {
+            summary.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.console.result(&summary, || summary.words());
+        }
+        summary.exit_code
+    }
+
+    /// Uploads a file, and tells how it went.
+    async fn upload(self, job: Job) -> Result<Uploaded, ErrorKind> {
+        let mut report = Report::new(&self.console, job.path.display().to_string(), self.many);
+        let result = self.drive(job, &mut report).await;
+        match result {
+            Ok((uploaded, kept)) => {
+                report.completed(&uploaded, kept.as_deref());
+                Ok(uploaded)
+            }
+            Err(error) => {
+                report.failed(&error);
+                Err(error.kind())
+            }
+        }
+    }
+
+    async fn drive(&self, job: Job, report: &mut Report) -> Result<(Uploaded, Option<String>), Error> {
+        let Job { path, target } = job;
+        let target = target?;
+        let opened = path.clone();
+        let source = self.interrupt.unless(blocking(move || Source::file(opened))).await?;
+        let upload = self.client.upload(source, target)?;
+        let mut events = upload.events();
+        let mut ticks = tokio::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        upload.start();
+        let asked = self.interrupt.asked();
+        tokio::pin!(asked);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut asked => {
+                    upload.cancel();
+                    return match upload.wait_for(STOP_WITHIN).await {
+                        // It may have been done just before.
+                        Some(Ok(uploaded)) => Ok((uploaded, None)),
+                        Some(Err(error)) => Err(self.stopped(error)),
+                        None => Err(self.stopped(Error::new(ErrorKind::Cancelled, "upload", "interrupted"))),
+                    };
+                }
+                event = events.recv() => match event {
+                    Some(event) => report.event(&event, upload.progress()),
+                    None => break,
+                },
+                _ = ticks.tick() => report.progress(upload.progress()),
+            }
+        }
+        let uploaded = upload.wait().await?;
+        report.progress(upload.progress());
+        let Some(local) = self.local.clone() else { return Ok((uploaded, None)) };
+        let file_id = uploaded.file_id;
+        let kept = self.interrupt.unless(blocking(move || local.compare(file_id, &path))).await?;
+        Ok((uploaded, Some(kept.display().to_string())))
+    }
+
+    /// The end of an interrupted upload, with how to go on.
+    fn stopped(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Cancelled {
+            return error;
+        }
+        error.with_advice(match self.local {
+            None => "Run the same command again, or \"pan123 uploads resume\", to go on from here.",
+            Some(_) => "Run the same command again.",
+        })
+    }
+}
+
+impl Summary {
+    fn add(&mut self, done: Result<Result<Uploaded, ErrorKind>, JoinError>) {
+        match done {
+            Ok(Ok(uploaded)) => {
+                self.completed += 1;
+                self.bytes_sent += uploaded.bytes_sent;
+            }
+            Ok(Err(kind)) => self.fail(kind),
+            // It panicked, and has said so on stderr.
+            Err(_) => self.fail(ErrorKind::Internal),
+        }
+    }
+
+    fn fail(&mut self, kind: ErrorKind) {
+        self.failed += 1;
+        self.exit_code = self.exit_code.max(kind.exit_code());
+    }
+
+    fn words(&self) -> String {
+        let Self { completed, failed, bytes_sent, .. } = self;
+        let sent = indicatif::HumanBytes(*bytes_sent);
+        let seconds = self.elapsed_ms as f64 / 1000.0;
+        format!("{completed} uploaded, {failed} failed; {sent} sent in {seconds:.1} s")
+    }
+}
+
+/// Runs work that may block on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "run", "the work ended without a result")))
+}

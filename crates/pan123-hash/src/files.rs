@@ -1,0 +1,202 @@
+//! Many files at once: one thread reads them in batches, another takes each batch through the lanes.
+
+use std::{collections::HashMap, path::Path, sync::mpsc, thread};
+
+use sha1::{Digest, Sha1};
+
+use crate::{
+    Digests, Error, Kernel, Options,
+    chain::{Chain, digest},
+    input::read_error,
+    reader::{Batch, Content, Reader},
+    schedule::{Feed, Job, Then, run},
+};
+
+/// Batches in rotation between the thread that reads and the one that hashes.
+const BATCHES: usize = 3;
+
+/// Hashes many regular files, each for itself.
+///
+/// Calls `each` once for each of `paths`, with its place in `paths`, as soon as it is done; that is not always in
+/// order. What goes wrong with one file leaves the others alone. After a cancel, the files not done get
+/// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+///
+/// Small files are as fast as they can be read. Up to 32 files are open at a time, and 6 MiB are in memory.
+///
+/// # Errors
+///
+/// [`ErrorKind::Kernel`](crate::ErrorKind::Kernel) when the environment names a kernel that cannot be used, and
+/// [`ErrorKind::Read`](crate::ErrorKind::Read) when the system gives no thread; `each` is not called then. The errors of files are those of [`hash_file`](crate::hash_file).
+pub fn hash_many<P: AsRef<Path> + Sync>(
+    paths: &[P],
+    options: &Options,
+    mut each: impl FnMut(usize, Result<Digests, Error>),
+) -> Result<(), Error> {
+    let mut hasher =
+        Hasher { kernel: options.chosen_kernel()?, options, started: HashMap::new(), bytes_hashed: 0 };
+    let (full_sender, full) = mpsc::sync_channel::<Batch>(BATCHES);
+    let (empty, empty_receiver) = mpsc::channel::<Batch>();
+    for _ in 0..BATCHES {
+        let _ = empty.send(Batch::new());
+    }
+    let read = move || {
+        let mut reader = Reader::new(paths);
+        // The other side hangs up when it is cancelled.
+        for mut batch in empty_receiver {
+            if !reader.fill(&mut batch) || full_sender.send(batch).is_err() {
+                return;
+            }
+        }
+    };
+    let mut done = vec![false; paths.len()];
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name("pan123-read".into())
+            .spawn_scoped(scope, read)
+            .map_err(|error| read_error(error, "start a thread to read"))?;
+        // Both ends belong to this closure, so that they are gone before the scope waits for the reader.
+        let (full, empty) = (full, empty);
+        for mut batch in full {
+            if options.check_cancelled().is_err() {
+                break;
+            }
+            hasher.take(&mut batch, &mut |file, result| {
+                done[file] = true;
+                each(file, result.map_err(|error| error.at(paths[file].as_ref())));
+            });
+            options.report(hasher.bytes_hashed);
+            let _ = empty.send(batch);
+        }
+        Ok(())
+    })?;
+    for file in (0..paths.len()).filter(|&file| !done[file]) {
+        each(file, Err(Error::cancelled().at(paths[file].as_ref())));
+    }
+    Ok(())
+}
+
+struct Hasher<'a> {
+    kernel: Kernel,
+    options: &'a Options<'a>,
+    /// Files of which some pieces have come, by their place in the list.
+    started: HashMap<usize, Started>,
+    bytes_hashed: u64,
+}
+
+/// A file of which some pieces have come.
+struct Started {
+    size: u64,
+    whole: Chain,
+    /// The current slice; not used by a file of one slice, whose slice MD5 is its etag.
+    slice: Chain,
+    slices: Vec<[u8; 16]>,
+    sha1: Option<Sha1>,
+}
+
+/// Where the result of a job goes; the number is a place in the list of files of the batch.
+enum Target {
+    Whole(usize),
+    Slice(usize),
+    EndedSlice(usize, usize),
+}
+
+impl Hasher<'_> {
+    fn take(&mut self, batch: &mut Batch, each: &mut dyn FnMut(usize, Result<Digests, Error>)) {
+        let mut files = Vec::with_capacity(batch.pieces.len());
+        let mut contents = Vec::with_capacity(batch.pieces.len());
+        for piece in std::mem::take(&mut batch.pieces) {
+            match piece.content {
+                Ok(content) => {
+                    files.push((piece.file, self.start(piece.file, &content)));
+                    contents.push(content);
+                }
+                Err(error) => {
+                    self.started.remove(&piece.file);
+                    each(piece.file, Err(error));
+                }
+            }
+        }
+        self.hash(batch, &contents, &mut files);
+        for ((file, started), content) in files.into_iter().zip(&contents) {
+            self.bytes_hashed += batch.bytes(content).len() as u64;
+            if content.last {
+                each(file, Ok(started.finish(self.options)));
+            } else {
+                self.started.insert(file, started);
+            }
+        }
+    }
+
+    fn start(&mut self, file: usize, content: &Content) -> Started {
+        self.started.remove(&file).unwrap_or_else(|| Started {
+            size: content.size,
+            whole: Chain::new(),
+            slice: Chain::new(),
+            slices: Vec::new(),
+            sha1: self.options.wants_sha1().then(Sha1::new),
+        })
+    }
+
+    fn hash(&self, batch: &Batch, contents: &[Content], files: &mut [(usize, Started)]) {
+        let mut feeds = Vec::with_capacity(files.len());
+        for (place, ((_, started), content)) in files.iter_mut().zip(contents).enumerate() {
+            let data = batch.bytes(content);
+            if let Some(sha1) = &mut started.sha1 {
+                sha1.update(data);
+            }
+            started.feed(place, data, content.last, self.options.slice_size().get(), &mut feeds);
+        }
+        let mut jobs: Vec<_> = feeds.iter().map(|(_, words, feed)| Job::new(*words, feed, false)).collect();
+        let done = run(self.kernel, &mut jobs, &mut |_| Ok(()));
+        debug_assert!(done.is_ok(), "only the tick can fail");
+        for ((target, ..), job) in feeds.iter().zip(&jobs) {
+            match *target {
+                Target::Whole(place) => files[place].1.whole.words = job.words,
+                Target::Slice(place) => files[place].1.slice.words = job.words,
+                Target::EndedSlice(place, slice) => files[place].1.slices[slice] = digest(job.words),
+            }
+        }
+    }
+}
+
+impl Started {
+    fn feed<'a>(
+        &mut self,
+        place: usize,
+        mut data: &'a [u8],
+        last: bool,
+        slice_size: u64,
+        feeds: &mut Vec<(Target, [u32; 4], Feed<'a>)>,
+    ) {
+        let then = if last { Then::End } else { Then::More };
+        feeds.push((Target::Whole(place), self.whole.words, Feed::new(&mut self.whole, data, then)));
+        if self.size <= slice_size {
+            return;
+        }
+        while !data.is_empty() {
+            let room = slice_size - self.slice.len;
+            let (now, later) = data.split_at(data.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
+            data = later;
+            let words = self.slice.words;
+            if self.slice.len + now.len() as u64 == slice_size || (last && data.is_empty()) {
+                let mut slice = std::mem::replace(&mut self.slice, Chain::new());
+                let target = Target::EndedSlice(place, self.slices.len());
+                self.slices.push([0; 16]);
+                feeds.push((target, words, Feed::new(&mut slice, now, Then::End)));
+            } else {
+                feeds.push((Target::Slice(place), words, Feed::new(&mut self.slice, now, Then::More)));
+            }
+        }
+    }
+
+    fn finish(self, options: &Options) -> Digests {
+        let etag = digest(self.whole.words);
+        Digests {
+            etag,
+            slices: if self.slices.is_empty() { vec![etag] } else { self.slices },
+            size: self.size,
+            slice_size: options.slice_size(),
+            sha1: self.sha1.map(|sha1| sha1.finalize().into()),
+        }
+    }
+}

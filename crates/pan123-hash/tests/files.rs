@@ -1,0 +1,313 @@
+//! Files and other inputs: digests, and what happens to those that do not hold still.
+
+mod common;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::{fs::symlink, net::UnixListener},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use common::{bytes, expected, random};
+use pan123_hash::{
+    Digests, Error, ErrorKind, FileInput, Input, Kernel, Options, hash_file, hash_input, hash_many,
+};
+use tempfile::TempDir;
+
+const MIB: usize = 1 << 20;
+
+struct Dir(TempDir);
+
+impl Dir {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, data: &[u8]) -> PathBuf {
+        fs::write(self.path(name), data).expect("a temporary file");
+        self.path(name)
+    }
+}
+
+/// The results of [`hash_many`], each exactly once and in the order of the files.
+fn many(paths: &[PathBuf], options: &Options) -> Vec<Result<Digests, Error>> {
+    let mut results: Vec<_> = paths.iter().map(|_| None).collect();
+    hash_many(paths, options, |file, result| {
+        assert!(results[file].replace(result).is_none(), "{file} came twice")
+    })
+    .expect("no kernel is named");
+    results.into_iter().map(|result| result.expect("a result for each file")).collect()
+}
+
+/// What both ways to hash a file say about it.
+fn both(path: &Path, options: &Options) -> [Result<Digests, Error>; 2] {
+    let alone = hash_file(path, options);
+    [alone, many(&[path.to_owned()], options).remove(0)]
+}
+
+#[test]
+fn a_file_has_the_digests_of_its_bytes() {
+    let dir = Dir::new();
+    for len in [0, 1, 4095, 4096, 65_535, 65_536, 65_537, MIB - 1, MIB, MIB + 1, 5 * MIB + 3] {
+        let data = random(len);
+        let path = dir.file("file", &data);
+        for slice_size in [1 << 20, 100_001, 1 << 40] {
+            for result in both(&path, &Options::new(bytes(slice_size))) {
+                assert_eq!(result.unwrap(), expected(&data, slice_size), "{len} {slice_size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn many_files_have_the_digests_of_their_bytes() {
+    let dir = Dir::new();
+    let mut lens: Vec<usize> = (0..200).map(|_| fastrand::usize(0..9000)).collect();
+    lens.extend((0..40).map(|_| fastrand::usize(0..300_000)));
+    lens.extend([0, 64, 65_536, 3 * MIB, 9 * MIB + 1]);
+    fastrand::shuffle(&mut lens);
+    let datas: Vec<_> = lens.iter().map(|&len| random(len)).collect();
+    let paths: Vec<_> = datas.iter().enumerate().map(|(i, data)| dir.file(&i.to_string(), data)).collect();
+    for slice_size in [1 << 24, 100_000, 65_536] {
+        for kernel in Kernel::available() {
+            let got = many(&paths, &Options::new(bytes(slice_size)).kernel(kernel).sha1(true));
+            for (result, data) in got.into_iter().zip(&datas) {
+                let mut digests = result.unwrap();
+                let sha1: [u8; 20] = sha1::Digest::finalize(sha1::Digest::chain_update(
+                    <sha1::Sha1 as sha1::Digest>::new(),
+                    data,
+                ))
+                .into();
+                assert_eq!(digests.sha1.take(), Some(sha1), "{kernel:?} {}", data.len());
+                assert_eq!(digests, expected(data, slice_size), "{kernel:?} {}", data.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn only_regular_files_are_hashed_and_nothing_blocks() {
+    let dir = Dir::new();
+    rustix::fs::mknodat(rustix::fs::CWD, dir.path("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
+    let _socket = UnixListener::bind(dir.path("socket")).unwrap();
+    symlink(dir.path("pipe"), dir.path("link")).unwrap();
+    symlink(dir.path("nothing"), dir.path("dangling")).unwrap();
+    for (path, kind, words) in [
+        (dir.path("pipe"), ErrorKind::NotAFile, "pipe"),
+        (dir.path("link"), ErrorKind::NotAFile, "pipe"),
+        (dir.path("socket"), ErrorKind::NotAFile, "socket"),
+        (dir.path(""), ErrorKind::NotAFile, "directory"),
+        ("/dev/null".into(), ErrorKind::NotAFile, "device"),
+        (dir.path("nothing"), ErrorKind::NotFound, "no such file"),
+        (dir.path("dangling"), ErrorKind::NotFound, "no such file"),
+        (dir.path("a\0b"), ErrorKind::Read, "open"),
+    ] {
+        for result in both(&path, &Options::new(bytes(1))) {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert_eq!(error.path(), Some(&*path));
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+}
+
+#[test]
+fn one_bad_file_leaves_the_others_alone() {
+    let dir = Dir::new();
+    let data = random(3 * MIB);
+    let paths = vec![
+        dir.file("a", &data),
+        dir.path("missing"),
+        dir.file("b", b"b"),
+        dir.path(""),
+        dir.file("c", &data[1..]),
+    ];
+    let got = many(&paths, &Options::new(bytes(MIB as u64)));
+    assert_eq!(got[0].as_ref().unwrap(), &expected(&data, MIB as u64));
+    assert_eq!(got[1].as_ref().unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(got[2].as_ref().unwrap(), &expected(b"b", MIB as u64));
+    assert_eq!(got[3].as_ref().unwrap_err().kind(), ErrorKind::NotAFile);
+    assert_eq!(got[4].as_ref().unwrap(), &expected(&data[1..], MIB as u64));
+}
+
+/// Hashes a file of 40 MiB, more than is read ahead, and does something to it when its first bytes have been hashed.
+fn disturbed(disturb: impl Fn(&Path) + Sync) -> Vec<Error> {
+    let data = random(40 * MIB);
+    [false, true]
+        .map(|as_many| {
+            let dir = Dir::new();
+            let path = dir.file("file", &data);
+            // In the past, so that writing to it changes its time however coarse the clock of the file system is.
+            let file = File::options().write(true).open(&path).expect("it was just written");
+            file.set_modified(SystemTime::now() - Duration::from_secs(1000)).expect("a time");
+            let calls = AtomicUsize::new(0);
+            let progress = |_| {
+                if calls.fetch_add(1, Ordering::Relaxed) == 0 {
+                    disturb(&path);
+                }
+            };
+            let options = Options::new(bytes(1 << 24)).progress(&progress);
+            let result = if as_many { many(&[path], &options).remove(0) } else { hash_file(&path, &options) };
+            result.expect_err("it was disturbed")
+        })
+        .into()
+}
+
+fn open_to_write(path: &Path) -> File {
+    OpenOptions::new().write(true).open(path).expect("a file")
+}
+
+#[test]
+fn a_file_that_shrinks_is_an_error() {
+    for error in disturbed(|path| open_to_write(path).set_len(30 * MIB as u64).unwrap()) {
+        assert_eq!(error.kind(), ErrorKind::Shrunk);
+        assert!(error.to_string().contains("shrank from 41943040 to 31457280 bytes"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_grows_is_an_error() {
+    for error in disturbed(|path| open_to_write(path).set_len(41 * MIB as u64).unwrap()) {
+        assert_eq!(error.kind(), ErrorKind::Grown, "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_written_to_is_an_error() {
+    use std::os::unix::fs::FileExt;
+    for error in disturbed(|path| open_to_write(path).write_all_at(b"new", 5).unwrap()) {
+        assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_vanishes_is_an_error() {
+    for error in disturbed(|path| fs::remove_file(path).unwrap()) {
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
+    for error in disturbed(|path| {
+        fs::write(path.with_extension("new"), b"new").unwrap();
+        fs::rename(path.with_extension("new"), path).unwrap();
+    }) {
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
+}
+
+#[test]
+fn progress_rises_to_the_size_and_cancelling_stops() {
+    let dir = Dir::new();
+    let data = random(40 * MIB);
+    let paths = vec![dir.file("a", &data), dir.file("b", &data), dir.file("c", b"c")];
+    let seen = Mutex::new(Vec::new());
+    let note = |bytes| seen.lock().unwrap().push(bytes);
+    for result in many(&paths, &Options::new(bytes(1 << 24)).progress(&note)) {
+        result.unwrap();
+    }
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.is_sorted() && seen.len() > 10, "{seen:?}");
+    assert_eq!(seen.last(), Some(&(80 * MIB as u64 + 1)));
+
+    let (cancel, last) = (AtomicBool::new(false), Mutex::new(0));
+    let progress = |bytes| {
+        *last.lock().unwrap() = bytes;
+        cancel.store(true, Ordering::Relaxed);
+    };
+    let options = Options::new(bytes(1 << 24)).progress(&progress).cancel(&cancel);
+    let got = many(&paths[..2], &options);
+    assert!(
+        got.iter().all(|result| result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Cancelled)),
+        "{got:?}"
+    );
+    assert!(*last.lock().unwrap() < 8 * MIB as u64);
+    cancel.store(false, Ordering::Relaxed);
+    assert_eq!(hash_file(&paths[0], &options).unwrap_err().kind(), ErrorKind::Cancelled);
+    assert!(*last.lock().unwrap() < 8 * MIB as u64);
+}
+
+/// Bytes that come as a storage may give them.
+struct Odd {
+    data: Vec<u8>,
+    size: u64,
+    /// What to answer at each call, in turn: an error, or so many bytes at most.
+    answers: Vec<Result<usize, io::ErrorKind>>,
+    calls: AtomicUsize,
+    version: AtomicUsize,
+}
+
+impl Odd {
+    fn new(data: Vec<u8>, size: u64, answers: Vec<Result<usize, io::ErrorKind>>) -> Self {
+        Self { data, size, answers, calls: AtomicUsize::new(0), version: AtomicUsize::new(0) }
+    }
+}
+
+impl Input for Odd {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.size)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let most = self.answers[call % self.answers.len()]?;
+        let len = buf.len().min(most);
+        self.data.as_slice().read_at(offset, &mut buf[..len])
+    }
+
+    fn version(&self) -> io::Result<u128> {
+        Ok(self.version.load(Ordering::Relaxed) as u128)
+    }
+}
+
+#[test]
+fn short_reads_and_interruptions_change_nothing() {
+    for len in [0, 100_000, 3 * MIB + 5] {
+        let data = random(len);
+        let answers = vec![Ok(10_007), Err(io::ErrorKind::Interrupted), Ok(usize::MAX), Ok(64)];
+        let got = hash_input(&Odd::new(data.clone(), len as u64, answers), &Options::new(bytes(70_000)));
+        assert_eq!(got.unwrap(), expected(&data, 70_000));
+    }
+    let data = random(5);
+    let shared: Arc<[u8]> = data.clone().into();
+    assert_eq!(hash_input(&shared, &Options::new(bytes(2))).unwrap(), expected(&data, 2));
+}
+
+#[test]
+fn an_input_that_breaks_its_word_is_an_error() {
+    let options = Options::new(bytes(1 << 24));
+    for size in [100, 5 * MIB] {
+        let whole = || vec![Ok(usize::MAX)];
+        let shrunk = Odd::new(random(size - 1), size as u64, whole());
+        assert_eq!(hash_input(&shrunk, &options).unwrap_err().kind(), ErrorKind::Shrunk);
+        let grown = Odd::new(random(size + 1), size as u64, whole());
+        assert_eq!(hash_input(&grown, &options).unwrap_err().kind(), ErrorKind::Grown);
+        let broken = Odd::new(random(size), size as u64, vec![Ok(50), Err(io::ErrorKind::TimedOut)]);
+        let error = hash_input(&broken, &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Read);
+        assert!(error.to_string().contains("byte 50"), "{error}");
+        let changed = Odd::new(random(size), size as u64, whole());
+        let progress = |_| changed.version.store(1, Ordering::Relaxed);
+        let error = hash_input(&changed, &options.progress(&progress)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Changed);
+    }
+}
+
+#[test]
+fn an_open_file_is_hashed_whatever_its_position() {
+    let dir = Dir::new();
+    let mut file = File::open(dir.file("file", b"0123456789")).unwrap();
+    io::Read::read_exact(&mut file, &mut [0; 4]).unwrap();
+    let input = FileInput::new(file).unwrap();
+    assert_eq!(hash_input(&input, &Options::new(bytes(3))).unwrap(), expected(b"0123456789", 3));
+    let directory = File::open(dir.path("")).unwrap();
+    assert_eq!(FileInput::new(directory).unwrap_err().kind(), ErrorKind::NotAFile);
+}
