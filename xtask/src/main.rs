@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_upload;
+mod header;
 mod measure;
 mod picture;
 mod process;
@@ -21,6 +22,8 @@ enum Task {
     /// Measure, and compare with others in the same run.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Make include/pan123.h from the crate of the C interface.
+    Header(header::Options),
     /// Record the program at work for the README.
     Picture,
     /// Send a file's slices to an emulator as fast as sockets go (a part of `bench upload`).
@@ -33,6 +36,7 @@ fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Test(options) => test::run(&options),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Header(options) => header::run(&options),
         Task::Picture => picture::run(),
         Task::RawWriter(options) => raw_writer::run(&options),
     }
