@@ -218,13 +218,14 @@ pub unsafe extern "C" fn pan123_queue_new(
 ) -> pan123_status {
     guard(err, || {
         let host = if push.is_null() {
-            None
+            Ok(None)
         } else {
             // SAFETY: by the contract of this function.
-            Some(Arc::new(unsafe { Host::new(push, ctx) }?))
+            unsafe { Host::new(push, ctx) }.map(|host| Some(Arc::new(host)))
         };
         // SAFETY: by the contract of this function.
         let out = unsafe { handle::object_place(out) }?;
+        let host = host?;
         let pollable = if host.is_none() { Pollable::new()? } else { Pollable::none() };
         let (state, arrived) = (Mutex::default(), Condvar::new());
         *out = handle::give(Arc::new(Queue { state, arrived, push: host, pollable }));

@@ -309,10 +309,10 @@ pub unsafe extern "C" fn pan123_source_new(
 ) -> pan123_status {
     guard(err, || {
         // SAFETY: by the contract of this function.
-        let host = unsafe { Host::new(vt, ctx) }?;
+        let host = unsafe { Host::new(vt, ctx) };
         // SAFETY: by the contract of this function.
         let out = unsafe { handle::object_place(out) }?;
-        *out = handle::give(Given::Host { host: Arc::new(host), size });
+        *out = handle::give(Given::Host { host: Arc::new(host?), size });
         Ok(())
     })
 }
@@ -395,9 +395,9 @@ pub unsafe extern "C" fn pan123_source_from_memory(
         // Made first, so that the context is let go of whatever fails.
         let mut lent = Lent { data: &[], release, ctx };
         // SAFETY: by the contract of this function.
-        lent.data = unsafe { text::bytes(data, len, "data") }?;
-        // SAFETY: by the contract of this function.
         let out = unsafe { handle::object_place(out) }?;
+        // SAFETY: by the contract of this function.
+        lent.data = unsafe { text::bytes(data, len, "data") }?;
         *out = handle::give(Given::Ready(Source::bytes(Bytes::from_owner(lent))));
         Ok(())
     })

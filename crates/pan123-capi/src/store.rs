@@ -286,10 +286,10 @@ pub unsafe extern "C" fn pan123_store_new(
 ) -> pan123_status {
     guard(err, || {
         // SAFETY: by the contract of this function.
-        let host = unsafe { Host::new(vt, ctx) }?;
+        let host = unsafe { Host::new(vt, ctx) };
         // SAFETY: by the contract of this function.
         let out = unsafe { handle::object_place(out) }?;
-        *out = handle::give(Arc::new(host));
+        *out = handle::give(Arc::new(host?));
         Ok(())
     })
 }

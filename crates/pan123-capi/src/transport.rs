@@ -199,10 +199,10 @@ pub unsafe extern "C" fn pan123_transport_new(
 ) -> pan123_status {
     guard(err, || {
         // SAFETY: by the contract of this function.
-        let host = unsafe { Host::new(vt, ctx) }?;
+        let host = unsafe { Host::new(vt, ctx) };
         // SAFETY: by the contract of this function.
         let (out, inner) = unsafe { (handle::object_place(out)?, handle::look_if_any(inner.cast_const())?) };
-        let mut stack = vec![Arc::new(host)];
+        let mut stack = vec![Arc::new(host?)];
         stack.extend(inner.into_iter().flatten().cloned());
         *out = handle::give(stack);
         Ok(())
