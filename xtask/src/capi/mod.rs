@@ -57,11 +57,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         bail!("{failed} checks of the C library failed");
     }
     // Their results are part of ours.
-    let mut tests = workspace.cargo();
-    tests.args(["test", "--package", "pan123-capi", "--test", "programs", "--no-fail-fast"]);
-    let said = sh(tests.env("PAN123_LIB_DIR", &dist.lib), 20, &workspace)?;
-    for line in said.lines().filter(|line| line.starts_with("test result") || line.starts_with("SKIPPED")) {
-        println!("{line}");
+    let tests = || {
+        let mut tests = workspace.cargo();
+        tests.args(["test", "--package", "pan123-capi", "--test", "programs", "--no-fail-fast"]);
+        tests
+    };
+    let mut panics = tests();
+    panics.args(["--features", "test-panic", "--", "a_panic_in_every_function"]);
+    for mut command in [tests(), panics] {
+        let said = sh(command.env("PAN123_LIB_DIR", &dist.lib), 20, &workspace)?;
+        for line in said.lines().filter(|line| line.starts_with("test result") || line.starts_with("SKIPPED")) {
+            println!("{line}");
+        }
     }
     Ok(())
 }
@@ -239,6 +246,8 @@ fn stranger(workspace: &Workspace, dist: &Dist, _: bool) -> anyhow::Result<Strin
 
 fn check_says_version(workspace: &Workspace, dist: &Dist, program: &Path, lib: Option<&Path>) -> anyhow::Result<()> {
     let mut command = workspace.command(program);
+    // Cargo's would lead to the library of another build.
+    command.env_remove("LD_LIBRARY_PATH");
     if let Some(lib) = lib {
         command.env("LD_LIBRARY_PATH", lib);
     }
