@@ -5,6 +5,8 @@ mod bars;
 mod bench;
 mod bench_hash;
 mod bench_upload;
+mod capi;
+mod header;
 mod measure;
 mod picture;
 mod process;
@@ -26,6 +28,12 @@ enum Task {
     Bench(bench::Bench),
     /// Run the tests of `pan123-hash` on AArch64, under qemu.
     Aarch64,
+    /// Build the released C library and check it.
+    Capi(capi::Options),
+    /// Install the C library, its header, and what pkg-config and CMake need to find it.
+    Install(capi::InstallOptions),
+    /// Make include/pan123.h from the crate of the C interface.
+    Header(header::Options),
     /// Record the program at work for the README.
     Picture,
     /// Send a file's slices to an emulator as fast as sockets go (a part of `bench upload`).
@@ -39,6 +47,9 @@ fn main() -> anyhow::Result<()> {
         Task::Test(options) => test::run(&options),
         Task::Bench(bench) => bench::run(&bench),
         Task::Aarch64 => aarch64::run(),
+        Task::Capi(options) => capi::run(&options),
+        Task::Install(options) => capi::install(&options),
+        Task::Header(options) => header::run(&options),
         Task::Picture => picture::run(),
         Task::RawWriter(options) => raw_writer::run(&options),
     }
