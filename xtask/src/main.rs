@@ -1,7 +1,12 @@
 //! Development tasks: `cargo xtask TASK`. One module per task; `cargo xtask help` lists them.
 
+mod aarch64;
+mod bars;
 mod bench;
+mod bench_hash;
 mod bench_upload;
+mod capi;
+mod header;
 mod measure;
 mod picture;
 mod process;
@@ -21,6 +26,14 @@ enum Task {
     /// Measure, and compare with others in the same run.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run the tests of `pan123-hash` on AArch64, under qemu.
+    Aarch64,
+    /// Build the released C library and check it.
+    Capi(capi::Options),
+    /// Install the C library, its header, and what pkg-config and CMake need to find it.
+    Install(capi::InstallOptions),
+    /// Make include/pan123.h from the crate of the C interface.
+    Header(header::Options),
     /// Record the program at work for the README.
     Picture,
     /// Send a file's slices to an emulator as fast as sockets go (a part of `bench upload`).
@@ -33,6 +46,10 @@ fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Test(options) => test::run(&options),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Aarch64 => aarch64::run(),
+        Task::Capi(options) => capi::run(&options),
+        Task::Install(options) => capi::install(&options),
+        Task::Header(options) => header::run(&options),
         Task::Picture => picture::run(),
         Task::RawWriter(options) => raw_writer::run(&options),
     }

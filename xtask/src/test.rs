@@ -31,6 +31,8 @@ const STEPS: &[Step] = &[
     step("unit tests", OnlyQuick, &[], 10, &["cargo", "test", "--lib", "--bins", "--no-fail-fast"]),
     step("tests", Full, &[], 30, &["cargo", "test", "--workspace", "--no-fail-fast"])
         .using(&[CURL, PYTHON, NODE, NPM, FORM_DATA, CHROMIUM]),
+    step("aarch64", Full, &[], 60, &["cargo", "run", "--quiet", "--package", "xtask", "--", "aarch64"]),
+    step("benchmarks run", Full, &[], 30, &["cargo", "run", "--quiet", "--package", "xtask", "--", "bench", "hash", "--quick"]),
     step("docs", Full, &[], 10, &["cargo", "doc", "--workspace", "--no-deps"]),
     step("first command", Full, &[], 20, &["cargo", "run", "--release", "--bin", "pan123", "--", "upload", "--local", "README.md"]),
     step("benchmarks run", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),

@@ -225,3 +225,6 @@ fn stored(states: &[u32], lane: usize) -> [u32; 4] {
     let width = states.len() / 4;
     std::array::from_fn(|word| states[word * width + lane])
 }
+
+#[cfg(test)]
+mod tests;

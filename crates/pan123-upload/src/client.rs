@@ -284,7 +284,21 @@ impl Client {
     /// [`ErrorKind::Name`] for a name that the service would refuse, [`ErrorKind::Source`] for an empty or too
     /// large source or one that cannot be read.
     pub fn upload(&self, source: Source, target: Target) -> Result<Upload, Error> {
-        Upload::new(self.0.clone(), source, target)
+        Upload::new(self.0.clone(), source, target, None)
+    }
+
+    /// As [`upload`](Self::upload), but this upload is remembered in `store` rather than in the client's.
+    ///
+    /// # Errors
+    ///
+    /// As [`upload`](Self::upload).
+    pub fn upload_kept_in(
+        &self,
+        store: Arc<dyn ResumeStore>,
+        source: Source,
+        target: Target,
+    ) -> Result<Upload, Error> {
+        Upload::new(self.0.clone(), source, target, Some(store))
     }
 
     /// Changes the cap on the bytes that bodies send per second, for uploads under way too.

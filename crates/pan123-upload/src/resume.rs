@@ -65,7 +65,7 @@ impl Resume {
             started_unix_ms: unix_ms(),
         };
         let mut resume = Self { keeper: None, header, held: Vec::new(), begun: false };
-        let (Some(store), Some(name)) = (shared.store.clone(), name) else {
+        let (Some(store), Some(name)) = (job.store.clone().or_else(|| shared.store.clone()), name) else {
             return Ok((resume, Vec::new()));
         };
         let (opened, answer) = oneshot::channel();

@@ -25,8 +25,8 @@ pub(super) struct Flight {
     /// Bytes that the connection has taken, by the latest report.
     sent: u64,
     reported: Duration,
-    /// Bytes taken by the first report: what buffers swallow at once, ahead of the wire.
-    buffered: Option<u64>,
+    /// There was a report.
+    heard: bool,
     /// An earlier report, at least [`RATE_SPAN`] ago, to measure the rate from.
     mark: Report,
     last: Report,
@@ -48,8 +48,8 @@ struct Report {
 /// What is to be done about a flight that will miss the line.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Late {
-    /// The others are fine: this server, or the way to it, is slow.
-    Server(Arc<str>),
+    /// The others are fine: this server, or the way to it, is slow, at so many bytes per second.
+    Server(Arc<str>, f64),
     /// The link is shared by too many: so many of them can make it, at this many bytes per second together.
     Link { keep: u32, rate: f64 },
 }
@@ -57,7 +57,7 @@ pub(super) enum Late {
 /// A rate is measured over at least this long.
 const RATE_SPAN: Duration = Duration::from_secs(3);
 /// Most that HTTP library and kernel are thought to hold of one body.
-const BUFFERED_MAX: u64 = 6 << 20;
+const BUFFERED_MAX: f64 = 6.0 * 1024.0 * 1024.0;
 /// A body should be complete after this part of the gateway's line.
 const LINE_SAFE: f64 = 0.97;
 /// A flight this much slower than its peers is slow for a reason of its own.
@@ -79,7 +79,7 @@ impl Flights {
             len,
             sent: 0,
             reported: now,
-            buffered: None,
+            heard: false,
             mark: zero,
             last: zero,
             settled: None,
@@ -119,22 +119,48 @@ impl Flights {
         self.all.iter().filter_map(Flight::rate).sum()
     }
 
-    /// Notes a report, and judges the flight by it.
-    pub(super) fn moved(&mut self, key: FlightKey, sent: u64, now: Duration, line: Duration) -> Option<Late> {
-        let flight = self.all.iter_mut().find(|flight| flight.key == key)?;
-        flight.moved(sent, now, line);
-        if !flight.is_late(now, line) || self.all.len() < 2 || self.any_to_drop() {
-            return None;
-        }
-        self.judge(key, now, line)
+    /// Bytes per second of all flights, if each can be measured past its buffers and none is late.
+    pub(super) fn mature_rate(&self, now: Duration, line: Duration) -> Option<f64> {
+        let fine = |flight: &Flight| flight.is_mature(line) && !flight.is_late(now, line);
+        self.all.iter().map(|flight| flight.rate().filter(|_| fine(flight))).sum()
     }
 
-    fn judge(&mut self, key: FlightKey, now: Duration, line: Duration) -> Option<Late> {
+    /// Notes a report, and judges the flight by it. `elsewhere`: bytes per second at which a server took its last
+    /// slices, if there is one.
+    pub(super) fn moved(
+        &mut self,
+        key: FlightKey,
+        sent: u64,
+        now: Duration,
+        line: Duration,
+        elsewhere: impl FnOnce(&Arc<str>) -> Option<f64>,
+    ) -> Option<Late> {
+        let flight = self.all.iter_mut().find(|flight| flight.key == key)?;
+        flight.moved(sent, now, line);
+        if !flight.is_late(now, line) {
+            return None;
+        }
+        let elsewhere = elsewhere(&flight.server);
+        if self.all.len() < 2 || self.any_to_drop() {
+            return None;
+        }
+        self.judge(key, now, line, elsewhere)
+    }
+
+    fn judge(
+        &mut self,
+        key: FlightKey,
+        now: Duration,
+        line: Duration,
+        elsewhere: Option<f64>,
+    ) -> Option<Late> {
         let late = self.get(key)?;
-        if self.is_outlier(late, line) {
+        // One that stands still is for the transport's clocks to judge: its connection is dead, not slow.
+        let rate = late.rate().filter(|rate| *rate > 0.0)?;
+        if self.is_outlier(late, line) || elsewhere.is_some_and(|other| rate < other * OUTLIER) {
             let server = late.server.clone();
             self.to_drop.push(key);
-            return Some(Late::Server(server));
+            return Some(Late::Server(server, rate));
         }
         // A flight that cannot be measured yet is taken to have its fair share.
         let rates: Vec<f64> = self.all.iter().filter_map(Flight::rate).collect();
@@ -156,8 +182,12 @@ impl Flights {
 
     /// Drops the flights with the most left to do until the rest can make the line; returns how many that is.
     fn keep(&mut self, total: f64, now: Duration, line: Duration) -> u32 {
+        let share = total / self.all.len() as f64;
+        let left = |flight: &Flight| {
+            if flight.full.is_some() { 0.0 } else { flight.left(flight.rate().unwrap_or(share)) }
+        };
         let mut by_progress: Vec<&Flight> = self.all.iter().collect();
-        by_progress.sort_by_key(|flight| (flight.left(), flight.key));
+        by_progress.sort_by(|a, b| left(a).total_cmp(&left(b)).then(a.key.cmp(&b.key)));
         let makes_it = |flight: &&Flight, rate: f64| {
             flight.full.is_some() || flight.complete_at(rate, now) <= flight.safe_until(line)
         };
@@ -181,12 +211,16 @@ impl Flight {
             // The driver sends the same slice anew, with a new token.
             let zero = Report { at: now, sent };
             (self.started, self.mark, self.last) = (now, zero, zero);
-            (self.buffered, self.settled, self.full) = (None, None, None);
+            (self.heard, self.settled, self.full) = (false, None, None);
         }
         (self.sent, self.reported) = (sent, now);
+        if sent == 0 {
+            // There may be no connection yet.
+            return;
+        }
         let report = Report { at: now, sent };
-        if self.buffered.is_none() {
-            self.buffered = Some(sent.min(BUFFERED_MAX));
+        if !std::mem::replace(&mut self.heard, true) {
+            // What buffers swallow at once says nothing of the rate.
             (self.mark, self.last) = (report, report);
         }
         if self.full.is_some() {
@@ -249,14 +283,17 @@ impl Flight {
         self.started + line.mul_f64(LINE_SAFE)
     }
 
-    /// Bytes that have not left this host yet.
-    fn left(&self) -> u64 {
-        self.len.saturating_sub(self.sent) + self.buffered.unwrap_or(0)
+    /// Bytes that have not left this host yet if it sends at `rate`.
+    fn left(&self, rate: f64) -> f64 {
+        // What was taken and cannot have left since is in buffers of library and kernel.
+        let gone = self.reported.saturating_sub(self.started).as_secs_f64() * rate;
+        let buffered = (self.sent as f64 - gone).clamp(0.0, BUFFERED_MAX);
+        self.len.saturating_sub(self.sent) as f64 + buffered
     }
 
-    /// When the server will have the whole body if it goes on at `rate`.
+    /// When the server will have the whole body if it goes on at `rate`, having sent at its own until now.
     pub(super) fn complete_at(&self, rate: f64, now: Duration) -> Duration {
-        let seconds = self.left() as f64 / rate.max(1.0);
+        let seconds = self.left(self.rate().unwrap_or(rate)) / rate.max(1.0);
         now + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX / 2)
     }
 }
@@ -278,7 +315,7 @@ mod tests {
             let now = Duration::from_millis(250) * quarter;
             for (key, (_, rate)) in keys.iter().zip(rates) {
                 let sent = (rate * now.as_secs_f64()) as u64 + (1 << 20);
-                verdicts.extend(flights.moved(*key, sent.min(SLICE), now, LINE));
+                verdicts.extend(flights.moved(*key, sent.min(SLICE), now, LINE, |_| None));
             }
         }
         (flights, verdicts)
@@ -289,12 +326,13 @@ mod tests {
         let mut flights = Flights::default();
         let key = flights.start("s".into(), SLICE, Duration::ZERO);
         let second = Duration::from_secs(1);
-        flights.moved(key, 4 << 20, second / 4, LINE);
-        flights.moved(key, 5 << 20, second * 4, LINE);
+        flights.moved(key, 4 << 20, second / 4, LINE, |_| None);
+        flights.moved(key, 5 << 20, second * 4, LINE, |_| None);
         let flight = flights.get(key).unwrap();
         assert_eq!(flight.rate(), Some((1 << 20) as f64 / 3.75));
-        let left = flight.complete_at(262_144.0, second * 4) - second * 4;
-        assert_eq!(left, second * 60, "11 MiB to hand over and 4 MiB still in buffers");
+        let rate = flight.rate().unwrap();
+        let left = (flight.complete_at(rate, second * 4) - second * 4).as_secs_f64();
+        assert_eq!(left.round(), 56.0, "16 MiB at 16/60 MiB/s, 4 s of which are over: buffers do not count");
     }
 
     #[test]
@@ -315,7 +353,7 @@ mod tests {
     #[test]
     fn a_slow_server_is_told_from_a_slow_link() {
         let (flights, verdicts) = fly(&[("a", 500e3), ("b", 100e3), ("a", 500e3)], 5);
-        assert_eq!(verdicts, [Late::Server("b".into())]);
+        assert!(matches!(&verdicts[..], [Late::Server(server, _)] if &**server == "b"), "{verdicts:?}");
         assert_eq!(flights.to_drop.len(), 1);
     }
 
@@ -325,16 +363,24 @@ mod tests {
         let old = flights.start("a".into(), SLICE, Duration::ZERO);
         let quarter = Duration::from_millis(250);
         for step in 1..=80 {
-            flights.moved(old, 5 * (1 << 20) + 60_000 * u64::from(step), quarter * step, LINE);
+            flights.moved(old, 5 * (1 << 20) + 60_000 * u64::from(step), quarter * step, LINE, |_| None);
         }
         let young = flights.start("b".into(), SLICE, quarter * 80);
         for step in 81..=110 {
-            let verdict = flights.moved(young, 500_000 * u64::from(step - 80), quarter * step, LINE);
-            assert!(!matches!(verdict, Some(Late::Server(_))));
             let verdict =
-                flights.moved(old, 10_042_880 + 20_000 * u64::from(step - 80), quarter * step, LINE);
-            assert!(!matches!(verdict, Some(Late::Server(_))));
+                flights.moved(young, 500_000 * u64::from(step - 80), quarter * step, LINE, |_| None);
+            assert!(!matches!(verdict, Some(Late::Server(..))));
+            let verdict =
+                flights
+                    .moved(old, 10_042_880 + 20_000 * u64::from(step - 80), quarter * step, LINE, |_| None);
+            assert!(!matches!(verdict, Some(Late::Server(..))));
         }
+    }
+
+    #[test]
+    fn a_dead_connection_does_not_make_the_link_look_slow() {
+        let (flights, verdicts) = fly(&[("a", 500e3), ("b", 0.0), ("a", 500e3)], 20);
+        assert_eq!((verdicts, flights.to_drop.len()), (vec![], 0));
     }
 
     #[test]
@@ -342,7 +388,7 @@ mod tests {
         let (mut flights, _) = fly(&[("a", 500e3), ("a", 500e3)], 20);
         let key = flights.all[0].key;
         let again = Duration::from_secs(40);
-        assert_eq!(flights.moved(key, 0, again, LINE), None);
+        assert_eq!(flights.moved(key, 1, again, LINE, |_| None), None);
         assert_eq!(flights.get(key).unwrap().started, again);
         assert_eq!(flights.get(key).unwrap().rate(), None);
     }

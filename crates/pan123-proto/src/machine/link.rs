@@ -154,9 +154,17 @@ impl Link {
 
     /// A body moved on. May decide that some slices are to be dropped; see [`is_to_drop`](Self::is_to_drop).
     pub(super) fn moved(&mut self, key: FlightKey, sent: u64, now: Duration) {
-        match self.flights.moved(key, sent, now, self.policy.body_line) {
+        let line = self.policy.body_line;
+        let elsewhere = |server: &Arc<str>| self.servers.fastest_but(server, now);
+        match self.flights.moved(key, sent, now, line, elsewhere) {
             Some(Late::Link { keep, rate }) => self.window.too_slow(now, keep, rate),
-            Some(Late::Server(url)) => self.servers.failed(&url, now),
+            Some(Late::Server(url, rate)) => self.servers.slow(&url, rate, now),
+            None if self.flights.count() >= self.window.limit() => {
+                let slice = self.flights.get(key).map_or(0, |flight| flight.len);
+                if let Some(rate) = self.flights.mature_rate(now, line) {
+                    self.window.moving(now, rate, slice, line);
+                }
+            }
             None => {}
         }
     }
@@ -181,7 +189,7 @@ impl Link {
         let full = self.flights.count() >= self.window.limit();
         let Some(flight) = self.land(key, now) else { return };
         let seconds = now.saturating_sub(flight.started).as_secs_f64().max(1e-6);
-        self.servers.good(&flight.server, flight.len as f64 / seconds);
+        self.servers.good(&flight.server, flight.len as f64 / seconds, now);
         self.window.acknowledged(now, flight.len, full, self.policy.body_line);
         self.slice_secs =
             Some(self.slice_secs.map_or(seconds, |average| average + 0.2 * (seconds - average)));
@@ -213,7 +221,7 @@ impl Link {
 
     /// The gateway gave up on a slice.
     pub(super) fn missed_line(&mut self, flight: &Flight, now: Duration) {
-        self.servers.failed(&flight.server, now);
+        self.servers.slow(&flight.server, flight.rate_overall(now), now);
         if flight.crowded {
             let rate = flight.rate_overall(now) + self.flights.rate();
             self.window.missed_line(now, flight.started, rate, flight.len, self.policy.body_line);

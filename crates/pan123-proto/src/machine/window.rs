@@ -20,15 +20,21 @@ pub(super) struct Window {
     max: u32,
     /// Steps double rather than add until the first one that did not pay.
     doubling: bool,
+    /// A step was too long for the gateway's line, so further ones are by one.
+    careful: bool,
     /// The limit and goodput that the step under judgement started from.
     before: Option<(u32, f64)>,
     /// The last step brought almost all that it could: connections have limits of their own.
     linear: bool,
-    /// No step up before this time.
+    /// No step up before this time,
     hold_until: Duration,
-    /// How long to hold after the next step that does not pay.
-    hold: Duration,
+    /// nor before so many more judgements.
+    hold_for: u32,
+    /// How many judgements to hold after the next step that does not pay.
+    hold: u32,
     epoch: Epoch,
+    /// When moving slices were last judged.
+    moving_judged_at: Duration,
     /// Since when nothing is in flight.
     idle_since: Option<Duration>,
     /// Bytes per second over the last epochs.
@@ -52,12 +58,15 @@ const START: u32 = 4;
 const AUTO_MAX: u32 = 64;
 const EXACT_MAX: u32 = 64;
 const EPOCH_MIN: Duration = Duration::from_millis(500);
+/// Moving slices are judged at most this often.
+const MOVING_MIN: Duration = Duration::from_secs(13);
 /// A step up pays if goodput rose by at least this part of what more slices could have brought.
 const STEP_PAYS: f64 = 0.2;
 /// A step up that brought this part of it was not held back by the uplink.
 const STEP_LINEAR: f64 = 0.8;
-const HOLD_FIRST: Duration = Duration::from_secs(5);
-const HOLD_MAX: Duration = Duration::from_secs(300);
+const HOLD_MIN: Duration = Duration::from_secs(5);
+const HOLD_FIRST: u32 = 4;
+const HOLD_MAX: u32 = 32;
 /// A slice should need no more than this part of the gateway's body time.
 const LINE_SHARE: f64 = 0.8;
 
@@ -71,11 +80,14 @@ impl Window {
             limit,
             max,
             doubling: true,
+            careful: false,
             before: None,
             linear: false,
             hold_until: Duration::ZERO,
+            hold_for: 0,
             hold: HOLD_FIRST,
             epoch: Epoch::default(),
+            moving_judged_at: Duration::ZERO,
             idle_since: None,
             goodput: None,
             eased_at: None,
@@ -126,6 +138,21 @@ impl Window {
         self.judge(now, measured, full && !troubled, fit(measured, slice, line));
     }
 
+    /// A full window moves so many bytes per second, measured past all buffers. Where slices take long this tells
+    /// earlier than acknowledgements whether a step paid.
+    pub(super) fn moving(&mut self, now: Duration, rate: f64, slice: u64, line: Duration) {
+        let judged_at = self.epoch.start.unwrap_or(now).max(self.moving_judged_at);
+        if now.saturating_sub(judged_at) < MOVING_MIN || self.epoch.troubles > 0 {
+            return;
+        }
+        self.moving_judged_at = now;
+        let growing = self.before.is_some() || (self.hold_for == 0 && now >= self.hold_until);
+        if growing {
+            self.epoch = Epoch { start: Some(now), ..Epoch::default() };
+            self.judge(now, rate, true, fit(rate, slice, line));
+        }
+    }
+
     /// Takes the step under judgement back, or takes the next one.
     fn judge(&mut self, now: Duration, measured: f64, may_grow: bool, fit: u32) {
         if let Some((limit, goodput)) = self.before.take() {
@@ -138,10 +165,15 @@ impl Window {
             self.linear = measured >= goodput * (1.0 + STEP_LINEAR * hoped);
             self.hold = HOLD_FIRST;
         }
-        if !may_grow || now < self.hold_until || self.limit >= self.max {
+        self.hold_for = self.hold_for.saturating_sub(1);
+        if !may_grow || self.hold_for > 0 || now < self.hold_until || self.limit >= self.max {
             return;
         }
-        let step = if self.doubling { self.limit } else { (self.limit / 4).max(1) };
+        let step = match (self.doubling, self.careful) {
+            (true, _) => self.limit,
+            (false, true) => 1,
+            (false, false) => (self.limit / 4).max(1),
+        };
         let most = if self.linear { self.max } else { fit.max(self.limit + 1).min(self.max) };
         self.before = Some((self.limit, measured));
         self.set((self.limit + step).min(most), "speed grows with slices in flight");
@@ -150,7 +182,8 @@ impl Window {
     /// No further step for a while, and longer each time.
     fn hold_back(&mut self, now: Duration) {
         self.doubling = false;
-        self.hold_until = now + self.hold;
+        self.hold_until = now + HOLD_MIN;
+        self.hold_for = self.hold;
         self.hold = (self.hold * 2).min(HOLD_MAX);
     }
 
@@ -164,7 +197,7 @@ impl Window {
             self.ease(now, self.limit / 2, "several requests failed");
             // Once it is over, the way back up should not take long.
             self.doubling = true;
-            self.hold_until = now;
+            (self.hold_until, self.hold_for) = (now, 0);
         }
     }
 
@@ -187,6 +220,7 @@ impl Window {
     /// At `rate` bytes per second only so many of the slices in flight can make the gateway's line.
     pub(super) fn too_slow(&mut self, now: Duration, keep: u32, rate: f64) {
         self.goodput = Some(rate);
+        self.careful = true;
         self.ease(now, keep.min(self.limit), "slices in flight would miss the gateway's body time");
     }
 
