@@ -10,26 +10,26 @@
 #![allow(clippy::too_many_arguments, reason = "C has no other way to give as many")]
 #![allow(clippy::missing_errors_doc, reason = "the codes stand under \"Returns\", as the header has them")]
 
-pub mod numbers;
-pub mod error;
-pub mod info;
-pub mod result;
-pub mod stop;
-pub mod sink;
-pub mod vtable;
-pub mod source;
-pub mod http;
-pub mod transport;
-pub mod tokens;
-pub mod store;
-pub mod event;
-pub mod queue;
-pub mod options;
 pub mod client;
+pub mod error;
+pub mod event;
 pub mod hash;
-pub mod service;
-pub mod upload;
+pub mod http;
+pub mod info;
+pub mod numbers;
+pub mod options;
 pub mod plugin;
+pub mod queue;
+pub mod result;
+pub mod service;
+pub mod sink;
+pub mod source;
+pub mod stop;
+pub mod store;
+pub mod tokens;
+pub mod transport;
+pub mod upload;
+pub mod vtable;
 
 mod calls;
 mod fields;

@@ -78,8 +78,12 @@ fn values(kind: &str, name: &str) -> Vec<String> {
         "pan123_http *" | "pan123_sink *" => list(&["NULL"]),
         "pan123_error **" => list(&["&err", "NULL"]),
         "pan123_source *const *" => list(&["&good_source", "NULL"]),
-        "pan123_event *" => list(&["&event", "NULL", "sized_event(0)", "sized_event(7)", "sized_event(UINT32_MAX)"]),
-        "pan123_progress *" => list(&["&progress", "NULL", "sized_progress(0)", "sized_progress(UINT32_MAX)"]),
+        "pan123_event *" => {
+            list(&["&event", "NULL", "sized_event(0)", "sized_event(7)", "sized_event(UINT32_MAX)"])
+        }
+        "pan123_progress *" => {
+            list(&["&progress", "NULL", "sized_progress(0)", "sized_progress(UINT32_MAX)"])
+        }
         vtable if vtable.ends_with("_vtable *") => {
             let name = vtable.trim_end_matches(" *");
             vec![
@@ -168,7 +172,8 @@ fn bad_values_in_every_parameter_give_a_code() {
     fs::write(folder.join("sweep.c"), program()).unwrap();
     let binary = folder.join("sweep");
     let include = format!("-I{}", crate_dir().join("tests/c").display());
-    let flags = ["-std=gnu99", "-g", "-O0", &include, "-fsanitize=address,undefined", "-fno-sanitize-recover"];
+    let flags =
+        ["-std=gnu99", "-g", "-O0", &include, "-fsanitize=address,undefined", "-fno-sanitize-recover"];
     compile("gcc", &folder.join("sweep.c"), &binary, Link::Shared, &flags);
     let mut command = Command::new(binary);
     // What functions made among bad neighbours is not always kept to be freed.
@@ -215,7 +220,12 @@ fn a_panic_in_every_function_is_caught() {
     let binary = folder.join("panics");
     let library = std::env::current_exe().unwrap().parent().unwrap().join("libpan123.so");
     let mut gcc = Command::new("gcc");
-    gcc.arg("-I").arg(root().join("include")).arg("-o").arg(&binary).arg(folder.join("panics.c")).arg(&library);
+    gcc.arg("-I")
+        .arg(root().join("include"))
+        .arg("-o")
+        .arg(&binary)
+        .arg(folder.join("panics.c"))
+        .arg(&library);
     let output = gcc.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // By a link, because the name that the program looks for is the SONAME.
@@ -232,5 +242,9 @@ fn the_header_declares_what_is_exported() {
     let written = fs::read_to_string(root().join("abi/exports.txt")).unwrap();
     let mut sorted = declared.clone();
     sorted.sort();
-    assert_eq!(sorted.join("\n"), written.trim_end(), "abi/exports.txt lists the functions of another header");
+    assert_eq!(
+        sorted.join("\n"),
+        written.trim_end(),
+        "abi/exports.txt lists the functions of another header"
+    );
 }
