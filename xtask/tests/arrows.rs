@@ -30,9 +30,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "bytes", "libc", "libloading", "rustix", "serde_json", "tokio",
     ]),
     ("pan123-cli", &[
-        "pan123-emulator", "pan123-hash", "pan123-upload",
+        "pan123-capi", "pan123-emulator", "pan123-hash", "pan123-upload",
         "clap", "clap_complete", "etcetera", "indicatif", "serde", "serde_json", "tempfile", "tokio", "toml",
         "tracing-subscriber", "walkdir",
+    ]),
+    ("pan123-capi", &[
+        "pan123-hash", "pan123-upload",
+        "bytes", "libc", "libloading", "rustix", "serde_json", "tokio",
     ]),
     ("pan123-sim", &["pan123-proto", "fastrand"]),
 ];
