@@ -23,6 +23,9 @@ pub(crate) struct Options {
     bless: bool,
 }
 
+/// Looks at the libraries, and says in a few words what it saw; the flag is `--bless`.
+type Check = fn(&Workspace, &Dist, bool) -> anyhow::Result<String>;
+
 /// Largest size of the stripped shared library, in bytes.
 const SIZE_MAX: u64 = 6 << 20;
 
@@ -31,7 +34,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     header_stands_alone(&workspace)?;
     let dist = dist::build(&workspace)?;
-    let checks: &[(&str, fn(&Workspace, &Dist, bool) -> anyhow::Result<String>)] = &[
+    let checks: &[(&str, Check)] = &[
         ("registry", |workspace, dist, bless| {
             Ok(format!("{} entries", registry::check(workspace, &dist.version, bless)?))
         }),
@@ -119,9 +122,8 @@ fn exports(workspace: &Workspace, dist: &Dist, bless: bool) -> anyhow::Result<St
     let mut exported: Vec<&str> = said
         .lines()
         .filter_map(|line| line.split_whitespace().collect::<Vec<_>>().try_into().ok())
-        .filter_map(|[_, kind, name]: [&str; 3]| {
-            (kind != "A").then(|| name.split('@').next().unwrap_or(name))
-        })
+        .filter(|[_, kind, _]: &[&str; 3]| *kind != "A")
+        .map(|[_, _, name]| name.split('@').next().unwrap_or(name))
         .collect();
     exported.sort_unstable();
     let header = fs::read_to_string(workspace.root.join("include/pan123.h"))?;
