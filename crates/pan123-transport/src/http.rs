@@ -59,7 +59,7 @@ type Pending = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
 ///   in its closing, before a byte of it was written, goes out on a fresh one), and no cookie is kept.
 /// * Runs on the caller's tokio runtime, of any flavour, with its I/O and time drivers enabled. Connections
 ///   live on the runtime that made them, so a transport is for one runtime.
-/// * Memory is about 0.8 MiB per request in flight at most, whatever the length of its body.
+/// * Memory is about 1 MiB per request in flight at most, whatever the length of its body.
 #[derive(Clone)]
 pub struct HttpTransport {
     inner: Arc<Inner>,
