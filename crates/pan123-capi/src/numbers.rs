@@ -1,7 +1,7 @@
 //! Every number of the interface: status codes, options, fields, events, flags.
 //!
 //! Append only: a number is never given a second meaning, and one that is no longer used stays here as a
-//! comment. [`CONSTANTS`] lists them for [`pan123_constant_at`].
+//! comment. `CONSTANTS` lists them for [`pan123_constant_at`].
 
 use std::ffi::{CStr, c_char};
 

@@ -23,6 +23,9 @@ pub(crate) struct Options {
     bless: bool,
 }
 
+/// Looks at the libraries, and says in a few words what it saw; the flag is `--bless`.
+type Check = fn(&Workspace, &Dist, bool) -> anyhow::Result<String>;
+
 /// Largest size of the stripped shared library, in bytes.
 const SIZE_MAX: u64 = 6 << 20;
 
