@@ -34,7 +34,8 @@ pub struct SlicePlan {
 impl SlicePlan {
     /// Cuts `size` bytes into slices of `slice_size`. `None` if there would be more than [`SLICES_MAX`].
     pub fn new(size: u64, slice_size: NonZeroU64) -> Option<Self> {
-        let count = u32::try_from(size.div_ceil(slice_size.get()).max(1)).ok().filter(|&it| it <= SLICES_MAX)?;
+        let count =
+            u32::try_from(size.div_ceil(slice_size.get()).max(1)).ok().filter(|&it| it <= SLICES_MAX)?;
         Some(Self { size, slice_size, count })
     }
 

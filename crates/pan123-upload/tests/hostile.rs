@@ -93,7 +93,8 @@ fn harmless(error: &Error, what: &str) {
 }
 
 fn ok(body: &str) -> Vec<u8> {
-    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).into_bytes()
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+        .into_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,7 +124,10 @@ async fn whatever_create_is_answered_with_the_upload_ends_with_an_error() {
         ("5000 headers", format!("HTTP/1.1 200 OK\r\n{many_headers}\r\n").into_bytes()),
         ("a header of 1 MiB", format!("HTTP/1.1 200 OK\r\nx: {long}\r\n\r\n").into_bytes()),
         ("nul in a header", b"HTTP/1.1 200 OK\r\nx: a\0b\r\nContent-Length: 0\r\n\r\n".to_vec()),
-        ("gzip that is none", b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}".to_vec()),
+        (
+            "gzip that is none",
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}".to_vec(),
+        ),
         ("deep", ok(&deep)),
         ("utf-16", ok("\u{feff}{\"code\":0}")),
         ("a terminal's escape", ok("\u{1b}[2J\u{1b}]0;title\u{7}\0 and more")),
@@ -146,7 +150,10 @@ async fn whatever_create_is_answered_with_the_upload_ends_with_an_error() {
         ("server with a user", created(json!(16 << 20), json!(["http://me:pw@127.0.0.1:1"]))),
         ("server with a line break", created(json!(16 << 20), json!(["http://127.0.0.1:1/\r\nX: y"]))),
         ("server with a query", created(json!(16 << 20), json!(["http://127.0.0.1:1/?a=b"]))),
-        ("the token in all places", ok(&json!({"code": 7, "message": TOKEN, "x-traceID": TOKEN}).to_string())),
+        (
+            "the token in all places",
+            ok(&json!({"code": 7, "message": TOKEN, "x-traceID": TOKEN}).to_string()),
+        ),
     ];
     for (what, answer) in cases {
         let server = rogue(move |stream, line| {
@@ -176,7 +183,8 @@ async fn an_answer_without_end_is_cut_off() {
         let chunk = [b"10000\r\n".to_vec(), vec![b' '; 0x10000], b"\r\n".to_vec()].concat();
         while stream.write_all(&chunk).is_ok() {}
     });
-    let error = upload_bytes(&client(&server.url, Clocks::default()), bytes(SLICE, 1), "f").await.unwrap_err();
+    let error =
+        upload_bytes(&client(&server.url, Clocks::default()), bytes(SLICE, 1), "f").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
     harmless(&error, "endless");
 }
@@ -200,7 +208,8 @@ async fn no_redirect_takes_the_token_anywhere() {
         let _ = stream.write_all(&ok(r#"{"code":0,"data":{"reuse":true,"fileID":1,"completed":true}}"#));
     });
     for status in [301, 302, 303, 307, 308] {
-        for on in [Endpoint::Create, Endpoint::Slice, Endpoint::Complete, Endpoint::Domain, Endpoint::Single] {
+        for on in [Endpoint::Create, Endpoint::Slice, Endpoint::Complete, Endpoint::Domain, Endpoint::Single]
+        {
             let bench = Bench::new();
             let location = format!("{}{}", elsewhere.url, on.path());
             bench.script(vec![Fault::new(on, Action::Redirect { location, status })]);

@@ -145,9 +145,7 @@ struct Relay {
 
 /// A proxy for `http://` URLs and for tunnels, or a TLS endpoint, is all in `begin`: it does what comes before the
 /// bytes, and says where they go.
-fn relay(
-    begin: impl Fn(TcpStream) -> Option<(Box<dyn Both>, TcpStream)> + Send + Sync + 'static,
-) -> Relay {
+fn relay(begin: impl Fn(TcpStream) -> Option<(Box<dyn Both>, TcpStream)> + Send + Sync + 'static) -> Relay {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let dead = Arc::new(AtomicBool::new(false));

@@ -18,7 +18,7 @@ use pan123_upload::{
     ClientCredentials, Error, RefreshToken, Source, StaticToken, Target, Token,
     layers::{RateLimit, Trace},
     proto::Endpoint,
-    transport::HttpTransport,
+    transport::{HttpTransport, Layer},
 };
 use serde_json::json;
 use support::{Bench, SHORT, SLICE, ShortClocks, bytes};
@@ -89,27 +89,35 @@ fn files(dir: &Path) -> String {
 
 /// Faults under which a client has something to complain about, and services that repeat what they were sent.
 fn faults() -> Vec<Fault> {
-    let echo = |code: i64| Action::Code {
-        code,
-        message: format!("Authorization: Bearer {TOKEN}, {SECRET}, {REFRESH}"),
-        data: json!({"token": TOKEN}),
-        status: 200,
-        retry_after: None,
-    };
     let mut all = Vec::new();
-    for on in [Endpoint::Create, Endpoint::Slice, Endpoint::Complete, Endpoint::AccessToken, Endpoint::OauthToken] {
+    for on in
+        [Endpoint::Create, Endpoint::Slice, Endpoint::Complete, Endpoint::AccessToken, Endpoint::OauthToken]
+    {
+        // What the client sends to this call.
+        let sent = match on {
+            Endpoint::AccessToken => SECRET.to_owned(),
+            Endpoint::OauthToken => format!("{SECRET}&refresh_token={REFRESH}"),
+            _ => format!("Bearer {TOKEN}, {TOKEN}"),
+        };
+        let echo = |code: i64| Action::Code {
+            code,
+            message: format!("no: {sent}"),
+            data: json!({"no": sent}),
+            status: 200,
+            retry_after: None,
+        };
         for action in [
             echo(1),
             echo(500),
             echo(401),
             Action::Reset,
             Action::Hang,
-            Action::Status { status: 502, body: format!("{TOKEN} {SECRET} {REFRESH}"), retry_after: None },
-            Action::Status { status: 200, body: format!("{{\"{TOKEN}{SECRET}{REFRESH}"), retry_after: None },
-            Action::Redirect { location: format!("http://127.0.0.1:1/?t={TOKEN}"), status: 307 },
+            Action::Status { status: 502, body: sent.clone(), retry_after: None },
+            Action::Status { status: 200, body: format!("{{\"{sent}"), retry_after: None },
+            Action::Redirect { location: format!("http://127.0.0.1:1/?t={sent}"), status: 307 },
             Action::Garbage(Garbage::Html),
             Action::Unauthorized { http: true },
-            Action::Throttled { http: true, retry_after: Some(TOKEN.into()) },
+            Action::Throttled { http: true, retry_after: Some(sent.clone()) },
         ] {
             all.push(Fault::new(on, action).at(At::Body));
         }
@@ -133,7 +141,7 @@ fn no_secret_gets_into_errors_logs_events_or_journals() {
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let transport = Arc::new(HttpTransport::new().unwrap());
+        let transport = ShortClocks(SHORT).wrap(Arc::new(HttpTransport::new().unwrap()));
         for fault in faults() {
             let bench = Bench::with(|options| {
                 options.tokens = vec![TOKEN.into()];
@@ -164,7 +172,7 @@ fn no_secret_gets_into_errors_logs_events_or_journals() {
                 .policy(policy)
                 .layer(Arc::new(ShortClocks(SHORT)))
                 .layer(Arc::new(Trace))
-                .layer(Arc::new(RateLimit::new(Endpoint::List, 5)));
+                .layer(Arc::new(RateLimit::new(1000.0)));
             tell(&lines, &format!("{builder:?}"));
             let client = builder.build().unwrap();
             let path = bench.file("f", 3 * SLICE, 1);
