@@ -23,6 +23,7 @@ pub(crate) fn connect(settings: &Settings) -> Result<Client, Error> {
         .transport(transport)
         .plain_http(settings.plain_http)
         .vip_rates(settings.vip)
+        .bytes_per_sec(settings.limit_rate)
         .parallel(settings.parallel)
         .digest_cache(settings.state_dir.join("digests"));
     if let Some(dir) = &settings.journal_dir {

@@ -101,8 +101,8 @@ Settings: a flag wins over the environment, which wins over the configuration fi
   HTTPS_PROXY, NO_PROXY                      the proxy
 
 The file is TOML, with the long names of the flags: base_url, access_token, client_id,
-client_secret, refresh_token, state_dir, proxy, ca_file, plain_http, vip, retry_for, parallel.
-Make it readable for yourself alone.
+client_secret, refresh_token, state_dir, proxy, ca_file, plain_http, vip, retry_for, limit_rate,
+parallel. Make it readable for yourself alone.
 
 Exit codes:
   0 done   2 wrong usage   3 the service does not let you in   4 the local file, or its name

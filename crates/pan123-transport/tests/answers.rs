@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{OK, drain, linger, post, read_head, read_request, send, serve, slice, unbounded_channel};
-use pan123_transport::{Body, ErrorKind, HttpTransport, Request, Transport};
+use pan123_transport::{Body, ErrorKind, HttpTransport, Method, Request, Transport};
 
 fn turned_away(status: u16) -> Vec<u8> {
     let words = format!("{{\"code\":{status}}}");
@@ -169,15 +169,23 @@ async fn a_dripping_answer_has_an_end() {
 async fn a_redirect_is_an_answer() {
     let (hits, mut hit) = unbounded_channel();
     let elsewhere = serve(move |_, _| hits.send(()).unwrap());
-    let addr = serve(move |mut stream, _| {
-        read_request(&mut stream).unwrap();
-        let head = format!("HTTP/1.1 307 Go\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-    });
-    for body in [Body::from_bytes("{}"), slice(100_000)] {
-        let answer = send(post(format!("http://{addr}/"), body)).await.unwrap();
-        assert_eq!(answer.status, 307);
-        assert_eq!(answer.header("location"), Some(&*format!("http://{elsewhere}/")));
+    for status in [301, 302, 307] {
+        let addr = serve(move |mut stream, _| {
+            read_request(&mut stream).unwrap();
+            let head =
+                format!("HTTP/1.1 {status} Go\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+        });
+        let url = format!("http://{addr}/");
+        for request in [
+            Request::new(Method::Get, &*url),
+            post(&*url, Body::from_bytes("{}")),
+            post(&*url, slice(100_000)),
+        ] {
+            let answer = send(request).await.unwrap();
+            assert_eq!(answer.status, status);
+            assert_eq!(answer.header("location"), Some(&*format!("http://{elsewhere}/")));
+        }
     }
     assert!(hit.try_recv().is_err());
 }

@@ -120,7 +120,8 @@ async fn crawling_is_a_stall_where_a_lowest_rate_is_set() {
     request.clocks.bytes_per_sec_min = 64 << 20;
     let error = send(request).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stalled, "{error}");
-    assert!(error.to_string().contains("bytes per second"), "{error}");
+    // Where the system does not tell what the peer takes, a full send buffer looks like a standstill.
+    assert!(error.to_string().contains("bytes per second") || !cfg!(target_os = "linux"), "{error}");
 }
 
 #[tokio::test]

@@ -53,6 +53,9 @@ fn upload_options() {
     for bad in ["soon", "-5", "1.5h", "10d"] {
         check(&format!("upload f --retry-for={bad}"), 2, &["such as 90s"]);
     }
+    for bad in ["0", "fast", "2MB", "-1"] {
+        check(&format!("upload f --limit-rate={bad}"), 2, &["such as 500K"]);
+    }
     check("upload f --local --base-url http://127.0.0.1:1", 2, &["cannot be used with"]);
     check("upload f --local-dir d", 2, &["--local"]);
 }

@@ -219,3 +219,12 @@ fn what_is_sent_again_is_told_in_words() {
     bench.file("f", bytes(3 * SLICE));
     bench.run(["upload", "f"]).exits(0).says("f: slice 2: ").says("HTTP 503").says("; again in ");
 }
+
+#[test]
+fn a_rate_that_is_asked_for_is_kept() {
+    let bench = Bench::new();
+    bench.file("f", bytes(300_000));
+    let last = bench.run(["upload", "f", "--limit-rate", "200K", "--json"]).exits(0).last();
+    // 1.46 s at this rate, less the 0.2 s that may go out at once.
+    assert!(last["elapsed_ms"].as_u64().unwrap() >= 1200, "{last}");
+}

@@ -55,15 +55,18 @@ impl Servers {
         self.get(url).in_flight += 1;
     }
 
-    /// A slice left the server: `Some(bytes per second)` if it was taken.
-    pub(super) fn finished(&mut self, url: &Arc<str>, rate: Option<f64>) {
+    /// A slice is no longer on its way to the server.
+    pub(super) fn left(&mut self, url: &Arc<str>) {
         let server = self.get(url);
         server.in_flight = server.in_flight.saturating_sub(1);
-        if let Some(rate) = rate {
-            server.failures = 0;
-            server.avoid_until = Duration::ZERO;
-            server.rate = Some(server.rate.map_or(rate, |average| average + 0.3 * (rate - average)));
-        }
+    }
+
+    /// The server took a slice at so many bytes per second.
+    pub(super) fn good(&mut self, url: &Arc<str>, rate: f64) {
+        let server = self.get(url);
+        server.failures = 0;
+        server.avoid_until = Duration::ZERO;
+        server.rate = Some(server.rate.map_or(rate, |average| average + 0.3 * (rate - average)));
     }
 
     /// The server failed in a way that is its own.
@@ -71,6 +74,23 @@ impl Servers {
         let server = self.get(url);
         server.avoid_until = now + (AVOID_FIRST * 2u32.pow(server.failures.min(6))).min(AVOID_MAX);
         server.failures += 1;
+    }
+
+    /// Whether any of `urls` but this one took the last slice that it was sent.
+    pub(super) fn others_are_fine(&self, urls: &[Arc<str>], url: &Arc<str>) -> bool {
+        let fine = |server: &Server| server.url != *url && server.failures == 0 && server.rate.is_some();
+        self.known.iter().any(|server| fine(server) && urls.contains(&server.url))
+    }
+
+    /// The best server for a second copy of a slice that is on its way to `url`: none that is in trouble.
+    pub(super) fn choose_other<'a>(
+        &mut self,
+        urls: &'a [Arc<str>],
+        url: &Arc<str>,
+        now: Duration,
+    ) -> Option<&'a Arc<str>> {
+        let other = self.choose(urls, Some(url), now)?;
+        (other != url && self.get(other).failures == 0).then_some(other)
     }
 
     fn get(&mut self, url: &Arc<str>) -> &mut Server {
@@ -120,13 +140,21 @@ mod tests {
         assert_eq!(servers.choose(&urls, None, NOW + AVOID_FIRST), Some(&urls[0]));
         assert_eq!(servers.choose(&urls[..1], None, NOW), Some(&urls[0]), "the only one is better than none");
         assert_eq!(servers.choose(&[], None, NOW), None);
+        assert_eq!(
+            servers.choose_other(&urls, &urls[1], NOW),
+            None,
+            "a copy needs a server without failures"
+        );
+        assert!(!servers.others_are_fine(&urls, &urls[0]), "nothing is known of the other");
+        servers.good(&urls[1], 1e6);
+        assert!(servers.others_are_fine(&urls, &urls[0]));
     }
 
     #[test]
     fn a_slow_server_gets_its_share_and_a_retry_goes_elsewhere() {
         let (mut servers, urls) = (Servers::default(), urls(&["fast", "slow"]));
-        servers.finished(&urls[0], Some(10e6));
-        servers.finished(&urls[1], Some(1e6));
+        servers.good(&urls[0], 10e6);
+        servers.good(&urls[1], 1e6);
         for _ in 0..5 {
             let url = servers.choose(&urls, None, NOW).unwrap().clone();
             assert_eq!(url, urls[0]);
