@@ -29,9 +29,6 @@ type Check = fn(&Workspace, &Dist, bool) -> anyhow::Result<String>;
 /// Largest size of the stripped shared library, in bytes.
 const SIZE_MAX: u64 = 6 << 20;
 
-/// Looks at the libraries, and says what it saw; the flag has it write down what it sees for later checks.
-type Check = fn(&Workspace, &Dist, bool) -> anyhow::Result<String>;
-
 /// Builds the libraries and checks them.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
