@@ -1,6 +1,8 @@
 //! Every fault of the emulator at every call of an upload: what passes is survived with the right bytes, what
 //! stays ends the upload with the right words.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};
