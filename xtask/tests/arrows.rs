@@ -34,10 +34,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "clap", "clap_complete", "etcetera", "indicatif", "serde", "serde_json", "tempfile", "tokio", "toml",
         "tracing-subscriber", "walkdir",
     ]),
-    ("pan123-capi", &[
-        "pan123-hash", "pan123-upload",
-        "bytes", "libc", "libloading", "rustix", "serde_json", "tokio",
-    ]),
     ("pan123-sim", &["pan123-proto", "fastrand"]),
 ];
 
