@@ -19,7 +19,8 @@ static void errors()
     Error moved = std::move(made);
     CHECK(moved.message() == "slower, please");
     CHECK(Error(errc::ok, "what?") == errc::callback);
-    CHECK(Error(PAN123_E_TLS, nullptr).message() == "PAN123_E_TLS");
+    const Error bare(PAN123_E_TLS, nullptr);
+    CHECK(bare.message() == "PAN123_E_TLS" && bare.attempts() == 0);
 
     // What is no text is an error, and what is wrong with options comes out where they are used.
     BAD(invalid_argument, "path", Source::from_path(nullptr));
