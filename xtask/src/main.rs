@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_upload;
+mod capi;
 mod header;
 mod measure;
 mod picture;
@@ -22,6 +23,10 @@ enum Task {
     /// Measure, and compare with others in the same run.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Build the released C library and check it.
+    Capi(capi::Options),
+    /// Install the C library, its header, and what pkg-config and CMake need to find it.
+    Install(capi::InstallOptions),
     /// Make include/pan123.h from the crate of the C interface.
     Header(header::Options),
     /// Record the program at work for the README.
@@ -36,6 +41,8 @@ fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Test(options) => test::run(&options),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Capi(options) => capi::run(&options),
+        Task::Install(options) => capi::install(&options),
         Task::Header(options) => header::run(&options),
         Task::Picture => picture::run(),
         Task::RawWriter(options) => raw_writer::run(&options),

@@ -116,6 +116,12 @@ pub mod test_panics {
         ARMED.with(|armed| armed.set(true));
     }
 
+    /// As [`arm`], for programs in C. Not in the header.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn pan123_test_panic() {
+        arm();
+    }
+
     /// Whether no exported function was called since [`arm`].
     pub fn is_armed() -> bool {
         ARMED.with(Cell::get)

@@ -101,6 +101,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Hashes on a thread of its own, so that a read that hangs does not hold the caller when he wants to stop.
 fn hash(given: &Given, slice_size: NonZeroU64, sha1: bool, stop: Option<&Cancel>) -> Result<Digests, Fault> {
+    let stopped = || fault(PAN123_E_CANCELLED, "hashing was stopped, as asked");
+    if stop.is_some_and(Cancel::is_fired) {
+        return Err(stopped());
+    }
     let reading = Reading {
         calls: Calls::new(),
         cancel: Cancel::new(),
@@ -132,7 +136,7 @@ fn hash(given: &Given, slice_size: NonZeroU64, sha1: bool, stop: Option<&Cancel>
     // Idle threads are ended before this returns; one that hangs in a callback is not waited for.
     reading.calls.close(Some(std::time::Instant::now()));
     match answer {
-        None => Err(fault(PAN123_E_CANCELLED, "hashing was stopped, as asked")),
+        None => Err(stopped()),
         Some(Ok(Ok(digests))) => Ok(digests),
         Some(Ok(Err((kind, message)))) => Err(fault(code_of(kind, &reading), message)),
         Some(Err(_)) if panicked => Err(fault(PAN123_E_PANIC, "a panic inside the library, while hashing")),

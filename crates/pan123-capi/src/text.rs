@@ -10,7 +10,7 @@ use libc::size_t;
 use crate::guard::{Fault, invalid};
 
 /// Given as a length: the text ends with NUL. `PAN123_NUL` in the header.
-pub const NUL: size_t = size_t::MAX;
+pub(crate) const NUL: size_t = size_t::MAX;
 
 /// A text parameter: pointer and length, UTF-8.
 ///

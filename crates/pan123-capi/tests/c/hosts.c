@@ -240,6 +240,7 @@ int main(void)
     CHECK(seen.last_events == 4 && seen.saved_len == 0);
 
     /* Paused while slices go out, then gone on with: in this process, from an export, and from the store. */
+    free(content);
     content = make_bytes(content_len = 100000000, 4);
     memset(seen.released, 0, sizeof seen.released);
     build(&w, "paused");
@@ -274,6 +275,7 @@ int main(void)
     CHECK_OK(pan123_client_shutdown(w.c, 1, 60000, &err));
     destroy(&w, 3);
     WAIT_FOR(all_released(1), 60);
+    free(content);
     puts("ok");
     return 0;
 }

@@ -261,6 +261,7 @@ int main(void)
     stop_call(0);
     time_limit();
     stall();
+    free(content);
     puts("ok");
     return 0;
 }
