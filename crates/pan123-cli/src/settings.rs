@@ -2,7 +2,7 @@
 
 use std::{
     env, fs, io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     time::Duration,
 };
 
@@ -64,6 +64,19 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "auto|N", value_parser = parallel, help_heading = "Network")]
     #[serde(deserialize_with = "written_parallel")]
     pub(crate) parallel: Option<Parallel>,
+
+    /// Plugin to load, with its configuration; may be given several times. It is code that runs as this program
+    #[arg(long = "plugin", value_name = "FILE[=CONFIG]", value_parser = plugin, help_heading = "Account")]
+    #[serde(skip)]
+    pub(crate) plugins: Vec<PluginFile>,
+}
+
+/// A plugin as it is named on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PluginFile {
+    /// Absolute.
+    pub(crate) path: PathBuf,
+    pub(crate) config: String,
 }
 
 /// How to log in.
@@ -93,6 +106,7 @@ pub(crate) struct Settings {
     pub(crate) vip: bool,
     pub(crate) retry_for: Option<Duration>,
     pub(crate) parallel: Parallel,
+    pub(crate) plugins: Vec<PluginFile>,
 }
 
 impl Settings {
@@ -123,7 +137,13 @@ impl Settings {
             vip: all.vip.unwrap_or(false),
             retry_for: all.retry_for,
             parallel: all.parallel.unwrap_or_default(),
+            plugins: all.plugins,
         })
+    }
+
+    /// Whether the service is an emulator of our own, of which nothing is to be kept.
+    pub(crate) fn is_local(&self) -> bool {
+        self.journal_dir.is_none()
     }
 
     /// Where tokens are kept.
@@ -148,6 +168,7 @@ impl Layer {
             vip: self.vip.or(below.vip),
             retry_for: self.retry_for.or(below.retry_for),
             parallel: self.parallel.or(below.parallel),
+            plugins: self.plugins,
         }
     }
 
@@ -257,6 +278,13 @@ fn time(text: &str) -> Result<Duration, String> {
         Some(seconds @ 0..=31_536_000) => Ok(Duration::from_secs(seconds.into())),
         _ => Err("a time is a whole number with s, m or h behind it, such as 90s".to_owned()),
     }
+}
+
+/// `FILE` or `FILE=CONFIG`. A relative path is relative to where we are, and is searched for nowhere else.
+fn plugin(text: &str) -> Result<PluginFile, String> {
+    let (path, config) = text.split_once('=').unwrap_or((text, ""));
+    let path = path::absolute(path).map_err(|error| format!("{error}; name the plugin's file"))?;
+    Ok(PluginFile { path, config: config.to_owned() })
 }
 
 fn parallel(text: &str) -> Result<Parallel, String> {
@@ -370,6 +398,15 @@ mod tests {
         refused("parallel = 65", "from 1 to 64");
         refused("retry_for = 'hunter2'", "a time is a whole number");
         refused("[hunter]\nx = 1", "unknown field `hunter`");
+    }
+
+    #[test]
+    fn plugins_are_absolute_and_have_what_follows_the_first_equals_sign() {
+        let file = |path: &str, config: &str| Ok(PluginFile { path: path.into(), config: config.into() });
+        assert_eq!(plugin("/p.so"), file("/p.so", ""));
+        assert_eq!(plugin("/p.so=a=b c"), file("/p.so", "a=b c"));
+        assert!(plugin("p.so").unwrap().path.is_absolute());
+        assert!(plugin("").is_err() && plugin("=x").is_err());
     }
 
     #[test]
