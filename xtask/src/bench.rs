@@ -5,19 +5,22 @@ use std::{fs, process::Command};
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::{bench_upload, workspace::Workspace};
+use crate::{bench_hash, bench_upload, workspace::Workspace};
 
 /// What is measured.
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
     /// The whole upload and its parts, against a raw writer and other clients of the service.
     Upload(bench_upload::Options),
+    /// MD5 by kernel and case, against other crates.
+    Hash(bench_hash::Options),
 }
 
 /// Runs one benchmark.
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Upload(options) => bench_upload::run(options),
+        Bench::Hash(options) => bench_hash::run(options),
     }
 }
 
@@ -32,6 +35,16 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
+    /// The model of the CPU.
+    pub(crate) fn cpu(&self) -> &str {
+        &self.cpu
+    }
+
+    /// The compiler and its version.
+    pub(crate) fn compiler(&self) -> &str {
+        &self.compiler
+    }
+
     /// This one.
     pub(crate) fn this() -> anyhow::Result<Self> {
         let field = |text: &str, name: &str| {

@@ -37,7 +37,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 /// The header's text.
 pub(crate) fn generate(crate_folder: &Path) -> anyhow::Result<String> {
-    let config = cbindgen::Config::from_file(crate_folder.join("cbindgen.toml")).map_err(anyhow::Error::msg)?;
+    let config =
+        cbindgen::Config::from_file(crate_folder.join("cbindgen.toml")).map_err(anyhow::Error::msg)?;
     let bindings = cbindgen::Builder::new().with_crate(crate_folder).with_config(config).generate();
     let mut text = Vec::new();
     bindings.context("cbindgen")?.write(&mut text);
@@ -79,7 +80,10 @@ fn short_comments(lines: &[String]) -> String {
                 let indent = &open[..open.len() - open.trim_start().len()];
                 let words = text.trim_start().trim_start_matches('*').trim_start();
                 // A constant below a constant.
-                if out.len() >= 2 && out[out.len() - 1].is_empty() && out[out.len() - 2].starts_with("#define PAN123_") {
+                if out.len() >= 2
+                    && out[out.len() - 1].is_empty()
+                    && out[out.len() - 2].starts_with("#define PAN123_")
+                {
                     out.pop();
                 }
                 out.push(format!("{indent}/** {words} */"));

@@ -1,6 +1,9 @@
 //! Development tasks: `cargo xtask TASK`. One module per task; `cargo xtask help` lists them.
 
+mod aarch64;
+mod bars;
 mod bench;
+mod bench_hash;
 mod bench_upload;
 mod capi;
 mod header;
@@ -23,6 +26,8 @@ enum Task {
     /// Measure, and compare with others in the same run.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run the tests of `pan123-hash` on AArch64, under qemu.
+    Aarch64,
     /// Build the released C library and check it.
     Capi(capi::Options),
     /// Install the C library, its header, and what pkg-config and CMake need to find it.
@@ -41,6 +46,7 @@ fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Test(options) => test::run(&options),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Aarch64 => aarch64::run(),
         Task::Capi(options) => capi::run(&options),
         Task::Install(options) => capi::install(&options),
         Task::Header(options) => header::run(&options),

@@ -9,7 +9,10 @@ use anyhow::bail;
 
 use crate::{
     process::{self, Finished},
-    tools::{CHROMIUM, CLIPPY, CURL, FORM_DATA, NODE, NPM, Need, PYTHON, RUSTFMT, Tools},
+    tools::{
+        ABIGAIL, CHROMIUM, CLIENTS, CLIPPY, CMAKE, CURL, FORM_DATA, GXX, LIBCURL, NODE, NPM, Need,
+        PKG_CONFIG, PYTHON, RUSTFMT, Tools, VALGRIND, VENV,
+    },
     workspace::Workspace,
 };
 
@@ -28,10 +31,17 @@ pub(crate) struct Options {
 const STEPS: &[Step] = &[
     step("format", Quick, &[RUSTFMT], 2, &["cargo", "fmt", "--all", "--check"]),
     step("clippy", Quick, &[CLIPPY], 20, &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    step("C header", Quick, &[], 10, &["cargo", "xtask", "header", "--check"]),
     step("unit tests", OnlyQuick, &[], 10, &["cargo", "test", "--lib", "--bins", "--no-fail-fast"]),
     step("tests", Full, &[], 30, &["cargo", "test", "--workspace", "--no-fail-fast"])
         .using(&[CURL, PYTHON, NODE, NPM, FORM_DATA, CHROMIUM]),
+    step("aarch64", Full, &[], 60, &["cargo", "run", "--quiet", "--package", "xtask", "--", "aarch64"]),
+    step("benchmarks run", Full, &[], 30, &["cargo", "run", "--quiet", "--package", "xtask", "--", "bench", "hash", "--quick"]),
+    step("C library", Full, &[GXX, ABIGAIL, PKG_CONFIG, CMAKE], 60, &["cargo", "xtask", "capi"])
+        .using(&[VALGRIND, LIBCURL]),
     step("docs", Full, &[], 10, &["cargo", "doc", "--workspace", "--no-deps"]),
+    step("first command", Full, &[], 20, &["cargo", "run", "--release", "--bin", "pan123", "--", "upload", "--local", "README.md"]),
+    step("benchmarks run", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),
 ];
 
 /// When a step runs.

@@ -45,6 +45,26 @@ pub(crate) const VENV: Need =
     Need::Program { probe: &["python3", "-c", "import ensurepip, venv"], debian: "python3-venv" };
 /// Other clients of the service, to measure against.
 pub(crate) const CLIENTS: Need = Need::Python { folder: "xtask/clients", env: "PAN123_CLIENTS_PYTHON" };
+/// What finds libraries for compilers.
+pub(crate) const PKG_CONFIG: Need =
+    Need::Program { probe: &["pkg-config", "--version"], debian: "pkg-config" };
+/// A C++ compiler.
+pub(crate) const GXX: Need = Need::Program { probe: &["g++", "--version"], debian: "g++" };
+/// What compares the interfaces of shared libraries.
+pub(crate) const ABIGAIL: Need = Need::Program { probe: &["abidiff", "--version"], debian: "abigail-tools" };
+/// CMake.
+pub(crate) const CMAKE: Need = Need::Program { probe: &["cmake", "--version"], debian: "cmake" };
+/// What sees every access to memory.
+pub(crate) const VALGRIND: Need = Need::Program { probe: &["valgrind", "--version"], debian: "valgrind" };
+/// libcurl with its headers.
+pub(crate) const LIBCURL: Need =
+    Need::Program { probe: &["curl-config", "--version"], debian: "libcurl4-openssl-dev" };
+/// The headers of OpenSSL.
+pub(crate) const LIBSSL: Need =
+    Need::Program { probe: &["test", "-e", "/usr/include/openssl/ssl.h"], debian: "libssl-dev" };
+/// Debian in a folder.
+pub(crate) const DEBOOTSTRAP: Need =
+    Need::Program { probe: &["debootstrap", "--version"], debian: "debootstrap" };
 /// `cargo fmt`.
 pub(crate) const RUSTFMT: Need = Need::Rustup { component: "rustfmt", command: "fmt" };
 /// `cargo clippy`.

@@ -10,14 +10,14 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 #[rustfmt::skip]
 const ALLOWED: &[(&str, &[&str])] = &[
     ("pan123-proto", &["fastrand", "form_urlencoded", "jiff", "serde", "serde_json", "thiserror"]),
-    ("pan123-hash", &["libc", "md-5", "sha1", "thiserror"]),
+    ("pan123-hash", &["md-5", "rustix", "sha1", "thiserror"]),
     ("pan123-transport", &[
-        "bytes", "fastrand", "http-body", "hyper", "hyper-util", "reqwest", "rustix", "rustls",
-        "rustls-platform-verifier", "thiserror", "tokio", "tracing", "url",
+        "bytes", "fastrand", "http-body", "http-body-util", "hyper", "hyper-util", "libc", "reqwest", "rustix",
+        "rustls", "rustls-platform-verifier", "thiserror", "tokio", "tokio-rustls", "tower-service", "tracing", "url",
     ]),
     ("pan123-upload", &[
         "pan123-hash", "pan123-proto", "pan123-transport",
-        "bytes", "crc32fast", "etcetera", "md-5", "rustix", "secrecy", "serde", "serde_json", "tempfile",
+        "bytes", "crc32fast", "etcetera", "fastrand", "md-5", "rustix", "secrecy", "serde", "serde_json", "tempfile",
         "thiserror", "tokio", "tracing",
     ]),
     ("pan123-capi", &[
@@ -27,13 +27,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("pan123-emulator", &[
         "pan123-hash", "pan123-proto",
         "bytes", "fastrand", "form_urlencoded", "http-body-util", "hyper", "hyper-util", "jiff", "md-5",
-        "memchr", "serde", "serde_json", "sha1", "thiserror", "tokio", "tracing",
+        "memchr", "serde", "serde_json", "sha1", "socket2", "thiserror", "tokio", "tracing",
+    ]),
+    ("pan123-capi", &[
+        "pan123-hash", "pan123-upload",
+        "bytes", "libc", "libloading", "rustix", "serde_json", "tokio",
     ]),
     ("pan123-cli", &[
         "pan123-capi", "pan123-emulator", "pan123-hash", "pan123-upload",
         "clap", "clap_complete", "etcetera", "indicatif", "serde", "serde_json", "tempfile", "tokio", "toml",
-        "tracing", "tracing-subscriber", "walkdir",
+        "tracing-subscriber", "walkdir",
     ]),
+    ("pan123-capi", &[
+        "pan123-hash", "pan123-upload",
+        "bytes", "libc", "libloading", "rustix", "serde_json", "tokio",
+    ]),
+    ("pan123-sim", &["pan123-proto", "fastrand"]),
 ];
 
 /// What a crate must not reach, not even through others, and why.

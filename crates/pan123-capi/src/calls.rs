@@ -15,7 +15,9 @@ use tokio::sync::oneshot;
 
 use crate::{
     guard::{Fault, fault},
-    numbers::{PAN123_E_CALLBACK, PAN123_E_CANCELLED, PAN123_E_INTERNAL, PAN123_E_SHUTDOWN, PAN123_E_SOURCE_STALLED},
+    numbers::{
+        PAN123_E_CALLBACK, PAN123_E_CANCELLED, PAN123_E_INTERNAL, PAN123_E_SHUTDOWN, PAN123_E_SOURCE_STALLED,
+    },
     wait::{self, Cancel},
 };
 
@@ -111,7 +113,8 @@ impl Calls {
         function: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
         let deadline = Instant::now().checked_add(limit);
-        let answer = outside_runtime(|| wait::until(deadline, wait::unless(cancel.fired(), self.call(function))));
+        let answer =
+            outside_runtime(|| wait::until(deadline, wait::unless(cancel.fired(), self.call(function))));
         match answer {
             Some(Some(answer)) => answer,
             Some(None) => Err(fault(PAN123_E_CANCELLED, "stopped while a callback was running")),
@@ -159,7 +162,9 @@ impl Drop for Calls {
 fn outside_runtime<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current() {
-        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => {
+            tokio::task::block_in_place(work)
+        }
         _ => work(),
     }
 }
@@ -179,8 +184,7 @@ fn work(shared: &Shared, id: u64) {
             break;
         }
         state.idle += 1;
-        let (locked, waited) =
-            shared.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+        let (locked, waited) = shared.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
         state = locked;
         state.idle -= 1;
         if waited.timed_out() && state.jobs.is_empty() {

@@ -191,7 +191,8 @@ impl Core {
             return late("a callback has not returned");
         }
         if let Some(runtime) = lock(&self.own_runtime).take() {
-            let left = deadline.map_or(Duration::from_secs(60), |at| at.saturating_duration_since(Instant::now()));
+            let left =
+                deadline.map_or(Duration::from_secs(60), |at| at.saturating_duration_since(Instant::now()));
             // Nothing is left to do on it, so this is a matter of its threads coming to their end.
             runtime.shutdown_timeout(left.max(Duration::from_secs(1)));
         }
@@ -315,9 +316,9 @@ impl Parts<'_> {
         }
         let text = |option| settings.text(option);
         match (text(PAN123_OPT_ACCESS_TOKEN), text(PAN123_OPT_CLIENT_ID), text(PAN123_OPT_CLIENT_SECRET)) {
-            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
-                Err(invalid("give PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and its secret, but not both"))
-            }
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(invalid(
+                "give PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and its secret, but not both",
+            )),
             (Some(token), None, None) => Ok(Arc::new(StaticToken::new(Token::new(token, None)?))),
             (None, Some(id), Some(secret)) => {
                 let login = ClientCredentials::new(transport.clone(), &base.to_string(), id, secret)?;

@@ -120,7 +120,8 @@ pub(crate) unsafe fn checked_size<T>(place: *mut T) -> Result<usize, Fault> {
     let size = unsafe { place.cast::<u32>().read() } as usize;
     // The size and the kind or state behind it, at least.
     if size < 8 {
-        let message = format!("{name}.struct_size is {size}; set it to sizeof({name}), which is {}", size_of::<T>());
+        let message =
+            format!("{name}.struct_size is {size}; set it to sizeof({name}), which is {}", size_of::<T>());
         return Err(fault(PAN123_E_ABI, message));
     }
     Ok(size.min(size_of::<T>()))

@@ -8,9 +8,7 @@ use std::{
 use crate::{
     error::{ErrorRecord, pan123_error},
     handle,
-    numbers::{
-        PAN123_E_INVALID_ARGUMENT, PAN123_E_PANIC, PAN123_E_WOULD_DEADLOCK, PAN123_OK, pan123_status,
-    },
+    numbers::{PAN123_E_INVALID_ARGUMENT, PAN123_E_PANIC, PAN123_E_WOULD_DEADLOCK, PAN123_OK, pan123_status},
 };
 
 /// Why a call fails. Small, because it travels through every function.
@@ -27,7 +25,10 @@ pub(crate) fn invalid(message: impl Into<String>) -> Fault {
 }
 
 /// Runs the inside of an exported function. A failure goes to `err`, if that is wanted.
-pub(crate) fn guard(err: *mut *mut pan123_error, inside: impl FnOnce() -> Result<(), Fault>) -> pan123_status {
+pub(crate) fn guard(
+    err: *mut *mut pan123_error,
+    inside: impl FnOnce() -> Result<(), Fault>,
+) -> pan123_status {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         test_panic();
         if !err.is_null() {
@@ -71,7 +72,8 @@ pub(crate) fn quiet<T>(otherwise: T, inside: impl FnOnce() -> T) -> T {
 
 /// What a panic said.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let words =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("a panic inside the library: {}", words.unwrap_or("no message"))
 }
 
@@ -98,7 +100,8 @@ pub(crate) fn may_wait(function: &str) -> Result<(), Fault> {
     if DEPTH.with(Cell::get) == 0 {
         return Ok(());
     }
-    let message = format!("{function} waits, and was called inside a callback; call it from a thread of your own");
+    let message =
+        format!("{function} waits, and was called inside a callback; call it from a thread of your own");
     Err(fault(PAN123_E_WOULD_DEADLOCK, message))
 }
 

@@ -100,7 +100,8 @@ pub(crate) unsafe fn free<O: Object>(object: *mut O) {
 /// `place` is NULL or writable.
 pub(crate) unsafe fn place<'a, T>(place: *mut T, name: &str) -> Result<&'a mut T, Fault> {
     // SAFETY: by the contract.
-    unsafe { place.as_mut() }.ok_or_else(|| invalid(format!("{name} is NULL, so there is no place for the answer")))
+    unsafe { place.as_mut() }
+        .ok_or_else(|| invalid(format!("{name} is NULL, so there is no place for the answer")))
 }
 
 /// A place for an object that comes out, which is NULL until the call has succeeded.

@@ -76,7 +76,10 @@ pub unsafe extern "C" fn pan123_hash(
             unsafe { out.add(i).write(std::ptr::null_mut()) };
         }
         if flags & !PAN123_HASH_SHA1 != 0 {
-            return Err(fault(PAN123_E_UNKNOWN_NUMBER, format!("flags has bits that are not known: {flags:#x}")));
+            return Err(fault(
+                PAN123_E_UNKNOWN_NUMBER,
+                format!("flags has bits that are not known: {flags:#x}"),
+            ));
         }
         // SAFETY: by the contract of this function.
         let (sources, stop) =
@@ -119,9 +122,11 @@ fn hash(given: &Given, slice_size: NonZeroU64, sha1: bool, stop: Option<&Cancel>
     let thread = std::thread::Builder::new().name("pan123-hash".into()).spawn(move || {
         let options = Options::new(slice_size).sha1(sha1).cancel(&flag);
         let result = pan123_hash::hash_input(&SourceInput(&source), &options);
-        let _ = sender.send(result.map_err(|error| (error.kind(), format!("hash {}: {error}", source.describe()))));
+        let _ = sender
+            .send(result.map_err(|error| (error.kind(), format!("hash {}: {error}", source.describe()))));
     });
-    let thread = thread.map_err(|error| fault(PAN123_E_INTERNAL, format!("no thread to hash on: {error}")))?;
+    let thread =
+        thread.map_err(|error| fault(PAN123_E_INTERNAL, format!("no thread to hash on: {error}")))?;
     let fired = async {
         match stop {
             Some(stop) => stop.fired().await,

@@ -121,7 +121,11 @@ impl Exchange {
     }
 
     fn refuse_if_cancelled(&self) -> Result<(), Fault> {
-        if self.cancel.is_fired() { Err(fault(PAN123_E_CANCELLED, "the request was given up")) } else { Ok(()) }
+        if self.cancel.is_fired() {
+            Err(fault(PAN123_E_CANCELLED, "the request was given up"))
+        } else {
+            Ok(())
+        }
     }
 
     fn forward(&self) -> Result<(), Fault> {
@@ -431,7 +435,10 @@ pub unsafe extern "C" fn pan123_http_read_body(
 ///
 /// `x` is NULL or lent at the moment; `err` is NULL or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pan123_http_forward(x: *mut pan123_http, err: *mut *mut pan123_error) -> pan123_status {
+pub unsafe extern "C" fn pan123_http_forward(
+    x: *mut pan123_http,
+    err: *mut *mut pan123_error,
+) -> pan123_status {
     guard(err, || {
         // SAFETY: by the contract of this function.
         unsafe { look(x.cast_const()) }?.forward()
@@ -466,8 +473,7 @@ pub unsafe extern "C" fn pan123_http_answer(
         // SAFETY: by the contract of this function.
         let body = Bytes::copy_from_slice(unsafe { text::bytes(body, len, "body") }?);
         let (sent, whole) = exchange.sent();
-        *lock(&exchange.response) =
-            Some(Response { status, headers: Vec::new(), body, early: sent < whole });
+        *lock(&exchange.response) = Some(Response { status, headers: Vec::new(), body, early: sent < whole });
         exchange.moved();
         Ok(())
     })

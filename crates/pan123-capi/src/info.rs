@@ -29,7 +29,9 @@ pub extern "C" fn pan123_abi_check(header_abi: u32) -> pan123_status {
 
 /// Whether somebody compiled for `abi` can be served by this library.
 pub(crate) fn fits(abi: u32) -> bool {
-    abi >> 16 == PAN123_ABI_VERSION >> 16 && abi & 0xffff <= PAN123_ABI_VERSION & 0xffff
+    let halves = |abi: u32| (abi >> 16, abi & 0xffff);
+    let ((theirs, additions), (ours, known)) = (halves(abi), halves(PAN123_ABI_VERSION));
+    theirs == ours && additions <= known
 }
 
 /// The library's version, for example `0.1.0`.

@@ -10,25 +10,46 @@
 #![allow(clippy::too_many_arguments, reason = "C has no other way to give as many")]
 #![allow(clippy::missing_errors_doc, reason = "the codes stand under \"Returns\", as the header has them")]
 
+// The order of these is the order of the header; the blank lines keep rustfmt from sorting them.
+
 pub mod numbers;
+
 pub mod error;
+
 pub mod info;
+
 pub mod result;
+
 pub mod stop;
+
 pub mod sink;
+
 pub mod vtable;
+
 pub mod source;
+
 pub mod http;
+
 pub mod transport;
+
 pub mod tokens;
+
 pub mod store;
+
 pub mod event;
+
 pub mod queue;
+
 pub mod options;
+
 pub mod client;
+
 pub mod hash;
+
 pub mod service;
+
 pub mod upload;
+
 pub mod plugin;
 
 mod calls;

@@ -1,7 +1,7 @@
 //! Every number of the interface: status codes, options, fields, events, flags.
 //!
 //! Append only: a number is never given a second meaning, and one that is no longer used stays here as a
-//! comment. [`CONSTANTS`] lists them for [`pan123_constant_at`].
+//! comment. `CONSTANTS` lists them for [`pan123_constant_at`].
 
 use std::ffi::{CStr, c_char};
 
@@ -383,8 +383,7 @@ pub unsafe extern "C" fn pan123_constant_at(i: size_t, value: *mut i64) -> *cons
 #[unsafe(no_mangle)]
 pub extern "C" fn pan123_status_name(code: pan123_status) -> *const c_char {
     quiet(c"PAN123_E_UNKNOWN".as_ptr(), || {
-        let is_status =
-            |name: &CStr| name == c"PAN123_OK" || name.to_bytes().starts_with(b"PAN123_E_");
+        let is_status = |name: &CStr| name == c"PAN123_OK" || name.to_bytes().starts_with(b"PAN123_E_");
         CONSTANTS
             .iter()
             .find(|(name, value)| *value == i64::from(code) && is_status(name))

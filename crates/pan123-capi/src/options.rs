@@ -88,9 +88,9 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// The constant's name, for messages.
 pub(crate) fn name(option: u32) -> String {
-    let known = CONSTANTS.iter().find(|(name, value)| {
-        *value == i64::from(option) && name.to_bytes().starts_with(b"PAN123_OPT_")
-    });
+    let known = CONSTANTS
+        .iter()
+        .find(|(name, value)| *value == i64::from(option) && name.to_bytes().starts_with(b"PAN123_OPT_"));
     known.map_or_else(|| format!("option {option}"), |(name, _)| name.to_string_lossy().into_owned())
 }
 

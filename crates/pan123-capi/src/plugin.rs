@@ -40,18 +40,15 @@ pub struct pan123_host {
     /// As `pan123_error_code`.
     pub error_code: Option<unsafe extern "C" fn(e: *const pan123_error) -> pan123_status>,
     /// As `pan123_error_i64`.
-    pub error_i64:
-        Option<unsafe extern "C" fn(e: *const pan123_error, field: u32, absent: i64) -> i64>,
+    pub error_i64: Option<unsafe extern "C" fn(e: *const pan123_error, field: u32, absent: i64) -> i64>,
     /// As `pan123_error_str`.
-    pub error_str: Option<
-        unsafe extern "C" fn(e: *const pan123_error, field: u32, len: *mut size_t) -> *const c_char,
-    >,
+    pub error_str:
+        Option<unsafe extern "C" fn(e: *const pan123_error, field: u32, len: *mut size_t) -> *const c_char>,
     /// As `pan123_error_free`.
     pub error_free: Option<unsafe extern "C" fn(e: *mut pan123_error)>,
     /// As `pan123_http_str`.
-    pub http_str: Option<
-        unsafe extern "C" fn(x: *const pan123_http, field: u32, len: *mut size_t) -> *const c_char,
-    >,
+    pub http_str:
+        Option<unsafe extern "C" fn(x: *const pan123_http, field: u32, len: *mut size_t) -> *const c_char>,
     /// As `pan123_http_i64`.
     pub http_i64: Option<unsafe extern "C" fn(x: *const pan123_http, field: u32, absent: i64) -> i64>,
     /// As `pan123_http_header`.
@@ -236,7 +233,10 @@ impl Plugin {
 
     pub(crate) fn open(path: &Path, config: &str) -> Result<Self, Fault> {
         if !path.is_absolute() {
-            return Err(invalid(format!("the path of a plugin must be absolute, and {} is not", path.display())));
+            return Err(invalid(format!(
+                "the path of a plugin must be absolute, and {} is not",
+                path.display()
+            )));
         }
         let fail = |why: String| fault(PAN123_E_PLUGIN, format!("plugin {}: {why}", path.display()));
         let plugin = entry(path).map_err(fail)?;
@@ -318,8 +318,10 @@ fn entry(path: &Path) -> Result<*const pan123_plugin, String> {
     let library = unsafe { libloading::Library::new(path) };
     let library = library.map_err(|error| format!("it cannot be loaded: {}", cause(&error)))?;
     // SAFETY: the symbol's type is what the header asks plugins to make it.
-    let symbol = unsafe { library.get::<unsafe extern "C" fn() -> *const pan123_plugin>(b"pan123_plugin_entry\0") };
-    let symbol = symbol.map_err(|_| "it has no function pan123_plugin_entry, so it is no plugin".to_owned())?;
+    let symbol =
+        unsafe { library.get::<unsafe extern "C" fn() -> *const pan123_plugin>(b"pan123_plugin_entry\0") };
+    let symbol =
+        symbol.map_err(|_| "it has no function pan123_plugin_entry, so it is no plugin".to_owned())?;
     // SAFETY: as above.
     let plugin = calling_out(|| unsafe { symbol() });
     // Never closed: its threads and thread-local destructors may outlive every use of it.
@@ -342,7 +344,9 @@ unsafe fn checked(plugin: *const pan123_plugin, path: &Path) -> Result<(pan123_p
     // SAFETY: by the contract.
     let magic = unsafe { plugin.cast::<u32>().read() };
     if magic != PAN123_PLUGIN_MAGIC {
-        let message = format!("plugin {path}: its magic is {magic:#010x} and not {PAN123_PLUGIN_MAGIC:#010x}, so it is no plugin");
+        let message = format!(
+            "plugin {path}: its magic is {magic:#010x} and not {PAN123_PLUGIN_MAGIC:#010x}, so it is no plugin"
+        );
         return Err(fault(PAN123_E_PLUGIN, message));
     }
     // SAFETY: by the contract, now that the magic is right. The size is the second member.

@@ -189,7 +189,9 @@ fn wait_until<'a>(
     state: MutexGuard<'a, State>,
     deadline: Option<Instant>,
 ) -> Result<MutexGuard<'a, State>, MutexGuard<'a, State>> {
-    let Some(deadline) = deadline else { return Ok(condvar.wait(state).unwrap_or_else(PoisonError::into_inner)) };
+    let Some(deadline) = deadline else {
+        return Ok(condvar.wait(state).unwrap_or_else(PoisonError::into_inner));
+    };
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(state);
@@ -291,7 +293,8 @@ pub unsafe extern "C" fn pan123_queue_next(
 pub unsafe extern "C" fn pan123_queue_handle(q: *mut pan123_queue, os_handle: *mut i64) -> pan123_status {
     guard(std::ptr::null_mut(), || {
         // SAFETY: by the contract of this function.
-        let (queue, place) = unsafe { (handle::look(q.cast_const())?, handle::place(os_handle, "os_handle")?) };
+        let (queue, place) =
+            unsafe { (handle::look(q.cast_const())?, handle::place(os_handle, "os_handle")?) };
         *place = -1;
         if queue.push.is_some() {
             return Err(fault(PAN123_E_WRONG_STATE, "this queue pushes its events"));

@@ -141,8 +141,7 @@ pub unsafe extern "C" fn pan123_api_create(
         crate::upload::check_target(parent_id, &name, contain_dir, size)?;
         let (engine, duplicate) = (call.core.engine.clone(), settings.duplicate());
         let reply = call.run(async move {
-            let request =
-                CreateRequest { parent_id, filename: &name, etag, size, duplicate, contain_dir };
+            let request = CreateRequest { parent_id, filename: &name, etag, size, duplicate, contain_dir };
             Ok(engine.create(&request).await?)
         })?;
         *out = handle::give(match reply {
@@ -482,7 +481,9 @@ unsafe fn md5_if_any(pointer: *const c_char, len: size_t) -> Result<Option<Md5>,
 }
 
 fn servers(fields: Fields, hosts: &[Arc<str>]) -> Fields {
-    fields.size(PAN123_F_SERVER_COUNT, hosts.len() as u64).list(PAN123_F_SERVER, hosts.iter().map(|host| &**host))
+    fields
+        .size(PAN123_F_SERVER_COUNT, hosts.len() as u64)
+        .list(PAN123_F_SERVER, hosts.iter().map(|host| &**host))
 }
 
 fn stored(reply: &Reply) -> Fields {

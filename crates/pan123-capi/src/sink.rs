@@ -45,7 +45,11 @@ impl Sink {
 ///
 /// `to` is NULL or lent at the moment; `data` is NULL or readable for `len` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pan123_sink_put(to: *mut pan123_sink, data: *const u8, len: size_t) -> pan123_status {
+pub unsafe extern "C" fn pan123_sink_put(
+    to: *mut pan123_sink,
+    data: *const u8,
+    len: size_t,
+) -> pan123_status {
     guard(std::ptr::null_mut(), || {
         // SAFETY: it came from `Sink::lend`, and is lent at the moment.
         let sink = unsafe { to.cast::<Sink>().as_ref() }.ok_or_else(|| invalid("the pan123_sink is NULL"))?;

@@ -4,10 +4,7 @@ use std::{ffi::c_char, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use libc::size_t;
-use pan123_upload::{
-    Identity, Source, SourceRead,
-    transport::ReadAt,
-};
+use pan123_upload::{Identity, Source, SourceRead, transport::ReadAt};
 
 use crate::{
     calls::Calls,
@@ -142,10 +139,9 @@ impl Given {
     /// The source as the engine wants it.
     pub(crate) fn open(&self, reading: &Reading) -> Source {
         match self {
-            Self::Ready(source) => Source::custom(Arc::new(Named {
-                source: source.clone(),
-                key: reading.resume_key.clone(),
-            })),
+            Self::Ready(source) => {
+                Source::custom(Arc::new(Named { source: source.clone(), key: reading.resume_key.clone() }))
+            }
             Self::Host { host, size } => Source::custom(Arc::new(HostSource {
                 host: host.clone(),
                 size: *size,
@@ -240,7 +236,9 @@ impl ReadAt for HostSource {
                 None => crate::numbers::PAN123_E_CALLBACK,
             })?;
             if got > len {
-                return Err(nonsense(format!("read_at was asked for {len} bytes and claims to have read {got}")));
+                return Err(nonsense(format!(
+                    "read_at was asked for {len} bytes and claims to have read {got}"
+                )));
             }
             data.truncate(got);
             Ok(data)

@@ -85,11 +85,8 @@ unsafe impl Vtable for pan123_store_vtable {
     }
 
     fn lacks(&self) -> Option<&'static str> {
-        let members = [
-            (self.load.is_none(), "load"),
-            (self.save.is_none(), "save"),
-            (self.remove.is_none(), "remove"),
-        ];
+        let members =
+            [(self.load.is_none(), "load"), (self.save.is_none(), "save"), (self.remove.is_none(), "remove")];
         members.into_iter().find_map(|(lacks, name)| lacks.then_some(name))
     }
 }
@@ -210,7 +207,9 @@ impl HostLog {
                     // SAFETY: the host gave it for this; the key lives on.
                     (true, Some(remove), _) => unsafe { remove(ctx, text, len, err) },
                     // SAFETY: as above, and so do the bytes.
-                    (false, _, Some(save)) => unsafe { save(ctx, text, len, bytes.as_ptr(), bytes.len(), err) },
+                    (false, _, Some(save)) => unsafe {
+                        save(ctx, text, len, bytes.as_ptr(), bytes.len(), err)
+                    },
                     _ => PAN123_E_CALLBACK,
                 }
             })

@@ -6,9 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pan123_upload::transport::{
-    BoxFuture, Error, ErrorKind, Layer, Request, Response, Transport,
-};
+use pan123_upload::transport::{BoxFuture, Error, ErrorKind, Layer, Request, Response, Transport};
 use tokio::runtime::Handle as Runtime;
 
 use crate::{
@@ -124,7 +122,8 @@ impl HostTransport {
                 return Err(Error::new(kind, message).at(sent, start.elapsed()).acted(sent == len));
             }
         };
-        sent.and_then(|sent| sent).map_err(|fault| http::to_transport_error(&fault, &exchange, start.elapsed()))
+        sent.and_then(|sent| sent)
+            .map_err(|fault| http::to_transport_error(&fault, &exchange, start.elapsed()))
     }
 }
 

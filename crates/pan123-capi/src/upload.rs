@@ -2,10 +2,7 @@
 
 use std::{
     ffi::c_char,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::Ordering,
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 // By its full path, because the C type below has its name.
@@ -204,7 +201,9 @@ impl Upload {
         let mut phase = self.phase.subscribe();
         let over = async {
             let over = phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await;
-            over.ok().and_then(|phase| if let Phase::Ended(outcome) = &*phase { Some(outcome.clone()) } else { None })
+            over.ok().and_then(
+                |phase| if let Phase::Ended(outcome) = &*phase { Some(outcome.clone()) } else { None },
+            )
         };
         let outcome = wait::until(wait::deadline(timeout_ms), over);
         let outcome = outcome.ok_or_else(|| fault(PAN123_E_TIMEOUT, "the upload is still running"))?;
@@ -356,14 +355,19 @@ pub unsafe extern "C" fn pan123_upload_import(
                 Settings::of(o, &[Scope::Upload], "pan123_upload_import")?,
             )
         };
-        let journal = journal::Journal::decode(state).map_err(|error| invalid(format!("the state: {error}")))?;
+        let journal =
+            journal::Journal::decode(state).map_err(|error| invalid(format!("the state: {error}")))?;
         let header = journal.ok_or_else(|| invalid("the state is empty"))?.header;
         if header.base_url != core.base_url {
-            let message = format!("the state is of an upload to {}, and this client is for {}", header.base_url, core.base_url);
+            let message = format!(
+                "the state is of an upload to {}, and this client is for {}",
+                header.base_url, core.base_url
+            );
             return Err(invalid(message));
         }
         if header.spec.size != given.size() {
-            let message = format!("the source had {} bytes then, and has {} now", header.spec.size, given.size());
+            let message =
+                format!("the source had {} bytes then, and has {} now", header.spec.size, given.size());
             return Err(fault(PAN123_E_SOURCE_CHANGED, message));
         }
         let spec = header.spec;
@@ -393,7 +397,10 @@ pub unsafe extern "C" fn pan123_upload_import(
 ///
 /// `u` is NULL or a live upload; `err` is NULL or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pan123_upload_start(u: *mut pan123_upload, err: *mut *mut pan123_error) -> pan123_status {
+pub unsafe extern "C" fn pan123_upload_start(
+    u: *mut pan123_upload,
+    err: *mut *mut pan123_error,
+) -> pan123_status {
     guard(err, || {
         // SAFETY: by the contract of this function.
         unsafe { handle::look(u.cast_const()) }?.start()

@@ -118,7 +118,8 @@ impl<V: Vtable> Host<V> {
         what: &str,
         member: impl FnOnce(&V, usize, *mut *mut pan123_error) -> pan123_status,
     ) -> Result<(), Fault> {
-        let _alone = self.serial.as_ref().map(|lock| lock.lock().unwrap_or_else(|poison| poison.into_inner()));
+        let _alone =
+            self.serial.as_ref().map(|lock| lock.lock().unwrap_or_else(|poison| poison.into_inner()));
         let mut error = std::ptr::null_mut();
         let code = calling_out(|| member(&self.vtable, self.ctx, &raw mut error));
         // SAFETY: the callback gives away what it left there.

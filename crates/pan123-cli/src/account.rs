@@ -32,7 +32,9 @@ pub(crate) fn connect(settings: &Settings) -> Result<Client, Error> {
         .transport(transport)
         .plain_http(settings.plain_http)
         .vip_rates(settings.vip)
-        .parallel(settings.parallel);
+        .bytes_per_sec(settings.limit_rate)
+        .parallel(settings.parallel)
+        .digest_cache(settings.state_dir.join("digests"));
     for layer in plugins.iter().filter_map(Plugin::layer) {
         builder = builder.layer(layer);
     }

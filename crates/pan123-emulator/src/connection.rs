@@ -19,6 +19,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -32,6 +33,8 @@ use crate::{
 
 /// Largest read from a socket, and so the largest piece of a body, in bytes.
 const READ_LEN_MAX: usize = 512 << 10;
+/// Receive buffer of a connection whose bodies are read at a limited rate, in bytes.
+const LIMITED_BUFFER_LEN: usize = 32 << 10;
 /// How long an idle connection is kept. GoFrame's default.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long a connection that is closed with unread input is drained, so that the reset which the kernel
@@ -61,6 +64,10 @@ pub(crate) async fn serve(
     mut alive: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
+    if service.faults().limits_rates() {
+        // Otherwise the kernel takes megabytes ahead of the limit, and the client thinks that they are gone.
+        let _ = SockRef::from(&stream).set_recv_buffer_size(LIMITED_BUFFER_LEN);
+    }
     let peer_port = stream.peer_addr().map_or(0, |peer| peer.port());
     let is_reset = Arc::new(AtomicBool::new(false));
     let socket = Socket { inner: TokioIo::new(stream), is_reset: is_reset.clone() };

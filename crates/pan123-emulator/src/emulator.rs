@@ -1,7 +1,9 @@
 //! The handle: start, ask, change, stop.
 
 use std::{
+    fs,
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
@@ -27,6 +29,10 @@ use crate::{
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// The file that names the ports of the upload hosts, one a line.
+const PORTS: &str = "ports";
+/// How long a change of an upload host is waited for.
+const HOST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long stopping waits for file work under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -76,7 +82,9 @@ impl Emulator {
         let thread = thread.map_err(|error| Error::io(ErrorKind::Listen, step, "no thread", error))?;
         let answer = started.recv().map_err(|_| Error::new(ErrorKind::Listen, step, "it ended at once"))?;
         let (service, base_url) = answer?;
-        Ok(Self { service, base_url, token, running: Mutex::new(Some(Running { stop, thread })) })
+        let emulator = Self { service, base_url, token, running: Mutex::new(Some(Running { stop, thread })) };
+        emulator.settle_hosts();
+        Ok(emulator)
     }
 
     /// URL of the API, such as `http://127.0.0.1:40123`, without a slash at the end.
@@ -117,6 +125,7 @@ impl Emulator {
     pub fn set_faults(&self, faults: Faults) -> Result<(), Error> {
         faults.check(u32::try_from(self.service.servers.len()).unwrap_or(u32::MAX))?;
         self.service.set_faults(faults);
+        self.settle_hosts();
         Ok(())
     }
 
@@ -131,15 +140,25 @@ impl Emulator {
         self.set_faults(faults)
     }
 
-    /// Kills an upload host: its connections are reset, and new ones are refused. No effect on one that is dead or
-    /// not there.
+    /// Kills an upload host: its connections are reset, and new ones are refused from the return of this call on.
+    /// No effect on one that is dead or not there.
     pub fn kill_server(&self, index: u32) {
         self.service.set_alive(index, false);
+        self.settle_hosts();
     }
 
-    /// Brings a dead upload host back, on its old port.
+    /// Brings a dead upload host back, on its old port. No effect on one that is alive or not there.
     pub fn revive_server(&self, index: u32) {
         self.service.set_alive(index, true);
+        self.settle_hosts();
+    }
+
+    /// A stopped emulator has no hosts to wait for.
+    fn settle_hosts(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.is_some() {
+            self.service.settle_hosts(HOST_PATIENCE);
+        }
     }
 
     /// Ends every token that `access_token` or OAuth2 gave out. Those of [`Options::tokens`] stay valid.
@@ -212,7 +231,14 @@ impl Server {
             address.map(|address| format!("http://{address}"))
         };
         let api = listen(options.port)?;
-        let hosts = (0..options.servers).map(|_| listen(0)).collect::<Result<Vec<_>, _>>()?;
+        // Clients know the upload hosts of uploads under way by their ports.
+        let before = ports_before(&options.dir);
+        let host = |index: u32| match before.get(index as usize) {
+            Some(&port) => listen(port).or_else(|_| listen(0)),
+            None => listen(0),
+        };
+        let hosts = (0..options.servers).map(host).collect::<Result<Vec<_>, _>>()?;
+        note_ports(&options.dir, &hosts)?;
         let servers = hosts.iter().map(url).collect::<Result<Vec<_>, _>>()?;
         let base_url = url(&api)?;
         let settings = Settings {
@@ -246,6 +272,19 @@ impl Server {
     }
 }
 
+/// The ports of the upload hosts of the emulator that had this folder before.
+fn ports_before(dir: &Path) -> Vec<u16> {
+    let text = fs::read_to_string(dir.join(PORTS)).unwrap_or_default();
+    text.lines().map_while(|line| line.parse().ok()).collect()
+}
+
+fn note_ports(dir: &Path, hosts: &[TcpListener]) -> Result<(), Error> {
+    let ports: String =
+        hosts.iter().filter_map(|host| host.local_addr().ok()).map(|it| format!("{}\n", it.port())).collect();
+    let path = dir.join(PORTS);
+    fs::write(&path, ports).map_err(Error::storage("note ports", &path))
+}
+
 fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     // A dead host comes back on its port while old connections linger. Windows would let others share the port.
@@ -258,6 +297,11 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
 /// Takes connections while the port is alive; keeps the port, but does not listen, while it is dead.
 async fn accept(service: Arc<Service>, port: Port, listener: TcpListener, mut alive: watch::Receiver<bool>) {
     let Ok(address) = listener.local_addr() else { return };
+    let note = |is_listening| {
+        if let Port::Upload(server) = port {
+            service.note_listening(server, is_listening);
+        }
+    };
     let mut listener = Some(listener);
     loop {
         if let Some(open) = listener.take_if(|_| *alive.borrow_and_update()) {
@@ -280,11 +324,15 @@ async fn accept(service: Arc<Service>, port: Port, listener: TcpListener, mut al
         drop(listener.take());
         // Bound without listening, the port refuses connections and nobody else gets it.
         let placeholder = bind(address);
+        note(false);
         if alive.wait_for(|is_alive| *is_alive).await.is_err() {
             return;
         }
         match placeholder.and_then(|socket| socket.listen(BACKLOG)) {
-            Ok(reopened) => listener = Some(reopened),
+            Ok(reopened) => {
+                listener = Some(reopened);
+                note(true);
+            }
             Err(error) => {
                 tracing::error!(%address, %error, "the upload host cannot come back");
                 return;

@@ -16,7 +16,10 @@
 //! what each client did to it is in [`Emulator::requests`].
 //!
 //! It never leaves loopback and never calls the clients of this workspace: what it knows of the protocol
-//! comes from the official pages and from what other clients have seen, so that it can judge ours.
+//! comes from the official pages and from what other clients have seen, so that it can judge ours. Its digests are
+//! those of the `md-5` crate rather than of `pan123-hash`, for the same reason.
+//!
+//! `docs/emulator.md` is the guide: the calls, the folder, and the fault scripts.
 
 mod emulator;
 mod error;

@@ -1,7 +1,7 @@
 //! What all connections share.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -27,8 +27,11 @@ pub(crate) struct Service {
     pub(crate) settings: Settings,
     /// Base URL of each upload host.
     pub(crate) servers: Vec<String>,
-    /// Whether each upload host is alive.
+    /// Whether each upload host is to be alive.
     pub(crate) alive: Vec<watch::Sender<bool>>,
+    /// Whether each upload host listens.
+    listening: Mutex<Vec<bool>>,
+    listening_changed: Condvar,
     script: Mutex<Script>,
 }
 
@@ -59,6 +62,7 @@ impl Service {
         faults: Faults,
     ) -> Self {
         let alive = servers.iter().map(|_| watch::Sender::new(true)).collect();
+        let listening = Mutex::new(vec![true; servers.len()]);
         let service = Self {
             drive: Arc::new(drive),
             tokens,
@@ -68,6 +72,8 @@ impl Service {
             settings,
             servers,
             alive,
+            listening,
+            listening_changed: Condvar::new(),
             script: Mutex::default(),
         };
         service.set_faults(faults);
@@ -101,6 +107,24 @@ impl Service {
         if let Some(alive) = self.alive.get(server as usize) {
             alive.send_if_modified(|alive| std::mem::replace(alive, is_alive) != is_alive);
         }
+    }
+
+    /// An upload host began or ceased to listen.
+    pub(crate) fn note_listening(&self, server: u32, is_listening: bool) {
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(it) = listening.get_mut(server as usize) {
+            *it = is_listening;
+        }
+        self.listening_changed.notify_all();
+    }
+
+    /// Waits, for a while, until every upload host listens or does not as it is to be.
+    pub(crate) fn settle_hosts(&self, patience: Duration) {
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_unsettled = |listening: &mut Vec<bool>| {
+            listening.iter().zip(&self.alive).any(|(listening, alive)| *listening != *alive.borrow())
+        };
+        let _ = self.listening_changed.wait_timeout_while(listening, patience, is_unsettled);
     }
 
     /// Counts one more attempt at `what`.

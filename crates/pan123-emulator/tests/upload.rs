@@ -200,6 +200,9 @@ fn an_empty_file_can_be_stored() {
     let rig = Rig::new();
     rig.upload("empty", b"");
     assert_eq!(fs::read(rig.stored("empty")).unwrap(), b"");
+    let body = json!({"parentFileID": 0, "filename": "not empty", "etag": md5(b"x"), "size": 0});
+    let id = rig.post("/upload/v2/file/create", body).data()["preuploadID"].as_str().unwrap().to_owned();
+    assert_eq!(rig.complete(&id).code().2, "文件上传失败", "its etag is another file's");
 }
 
 #[test]

@@ -13,6 +13,7 @@
 //! assert_eq!(digests.slices.len(), 2);
 //! ```
 
+pub mod cache;
 mod chain;
 mod digests;
 mod error;
@@ -25,6 +26,7 @@ mod one_pass;
 mod options;
 mod reader;
 mod schedule;
+mod state;
 
 pub use digests::{Digests, hex};
 pub use error::{Error, ErrorKind};

@@ -15,12 +15,12 @@ use crate::{
 /// longer they are the better, from 4 KiB on there is little to gain.
 #[derive(Clone, Debug)]
 pub struct OnePass {
-    kernel: Kernel,
-    slice_size: NonZeroU64,
-    whole: Chain,
-    slice: Chain,
-    slices: Vec<[u8; 16]>,
-    sha1: Option<Sha1>,
+    pub(crate) kernel: Kernel,
+    pub(crate) slice_size: NonZeroU64,
+    pub(crate) whole: Chain,
+    pub(crate) slice: Chain,
+    pub(crate) slices: Vec<[u8; 16]>,
+    pub(crate) sha1: Option<Sha1>,
 }
 
 impl OnePass {

@@ -19,6 +19,9 @@ use crate::{
 /// Blocks taken by one call of a kernel at most, so that progress and cancelling keep up and a pair is chosen anew.
 const CALL_BLOCKS_MAX: usize = 1024;
 
+/// How many jobs may take turns as the second of a pair.
+const TURNS_MAX: usize = 8;
+
 /// Blocks for one chain: what fills up its tail, whole blocks of the data, and its end.
 pub(crate) struct Feed<'a> {
     head: Option<[u8; BLOCK]>,
@@ -172,14 +175,12 @@ impl Schedule<'_, '_> {
     fn narrow(&mut self) -> Result<(), Error> {
         loop {
             self.active.extend(self.waiting.by_ref().take(2_usize.saturating_sub(self.active.len())));
-            self.active.sort_unstable_by_key(|&id| std::cmp::Reverse(self.jobs[id].blocks_left));
-            // One that waits may have become the longer one.
-            if let (Some(&second), Some(&next)) = (self.active.get(1), self.waiting.as_slice().first()) {
-                if self.jobs[next].blocks_left > self.jobs[second].blocks_left {
-                    self.waiting.next();
-                    self.active.insert(1, next);
-                }
+            // The last few take turns, so that two of them end together: three alike then take as long as one and a half,
+            // not two.
+            if self.active.len() + self.waiting.len() <= TURNS_MAX {
+                self.active.extend(self.waiting.by_ref());
             }
+            self.active.sort_unstable_by_key(|&id| std::cmp::Reverse(self.jobs[id].blocks_left));
             match self.active[..] {
                 [] => return Ok(()),
                 [only] => {
@@ -224,3 +225,6 @@ fn stored(states: &[u32], lane: usize) -> [u32; 4] {
     let width = states.len() / 4;
     std::array::from_fn(|word| states[word * width + lane])
 }
+
+#[cfg(test)]
+mod tests;

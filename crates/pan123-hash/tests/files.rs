@@ -7,6 +7,7 @@ use std::{
     io,
     os::unix::{fs::symlink, net::UnixListener},
     path::{Path, PathBuf},
+    slice,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -158,7 +159,11 @@ fn disturbed(disturb: impl Fn(&Path) + Sync) -> Vec<Error> {
                 }
             };
             let options = Options::new(bytes(1 << 24)).progress(&progress);
-            let result = if as_many { many(&[path], &options).remove(0) } else { hash_file(&path, &options) };
+            let result = if as_many {
+                many(slice::from_ref(&path), &options).remove(0)
+            } else {
+                hash_file(&path, &options)
+            };
             result.expect_err("it was disturbed")
         })
         .into()

@@ -147,6 +147,10 @@ fn parse(text: &str) -> Result<Url, Error> {
     let text = text.trim();
     let full = match text.split_once("://") {
         Some(_) => Url::parse(text),
+        // Another kind of URL, such as `unix:/run/x.sock`.
+        None if text.trim_start_matches('/').split('/').next().is_some_and(|head| head.ends_with(':')) => {
+            return Err(refuse(text, "only http and https are spoken"));
+        }
         // `localhost:8080` would parse as a URL of scheme `localhost`.
         None => Url::parse(&format!("http://{}", text.trim_start_matches("//"))),
     };

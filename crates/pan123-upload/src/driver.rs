@@ -152,11 +152,12 @@ impl Driver {
 
     fn hash(&mut self, slice_size: u64, again: bool) {
         let job = self.job.clone();
+        let cache = self.shared.digests.clone().filter(|_| !again);
         let (source, identity) = (job.source.clone(), job.identity);
         let progress = move |bytes| job.counters.hashed(bytes);
         let slice_size = NonZeroU64::new(slice_size).unwrap_or(NonZeroU64::MIN);
         tracing::debug!(slice_size, again, "hashing {}", self.job.source.describe());
-        self.hashing = Some(Box::pin(hashing::hash(source, identity, slice_size, progress)));
+        self.hashing = Some(Box::pin(hashing::hash(cache, source, identity, slice_size, progress)));
     }
 
     fn hashed(&mut self, result: Result<machine::Digests, Error>) {
@@ -252,10 +253,10 @@ impl Driver {
                 return self.source_failed(changed);
             }
         }
+        // Waited for whatever it is: a slice whose place is taken by the next one before it is on record would
+        // be sent again by the run after a kill, beside those in flight.
         let saved = self.resume.save(record, durable);
-        if durable {
-            self.unless_stopped(saved).await;
-        }
+        self.unless_stopped(saved).await;
     }
 
     fn watch(&mut self, event: &Event) {
@@ -331,13 +332,18 @@ impl Driver {
                 })
             }
             Outcome::Failed(failed) => {
-                if !failed.resumable {
+                // A source that cannot be read at the moment is no reason to forget what the service holds of it.
+                let unreadable =
+                    self.source_error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Source);
+                let begun = self.upload.slices().is_some();
+                if !failed.resumable && !unreadable {
                     drop(self.resume.forget());
                 }
-                Err(self.source_error.take().unwrap_or_else(|| match self.last_error.take() {
-                    Some(cause) => Error::from(failed).with_source(cause),
-                    None => failed.into(),
-                }))
+                Err(match (self.source_error.take(), self.last_error.take()) {
+                    (Some(error), _) => error.with_resumable(unreadable && begun),
+                    (None, Some(cause)) => Error::from(failed).with_source(cause),
+                    (None, None) => failed.into(),
+                })
             }
             Outcome::Stopped(stop) => Err(stopped(stop)),
         }

@@ -85,7 +85,9 @@ fn a_failure_survives_the_way_through_an_error() {
     for class in Class::ALL {
         let one = Failure { endpoint: Endpoint::AccessToken, ..failure(class) };
         let back = Error::from(one.clone()).to_failure(Endpoint::Create);
-        assert_eq!(back, Failure { endpoint: Endpoint::Create, ..one });
+        // The step that failed is not the one that wanted it, so the message names it.
+        let message = format!("access_token: {}", one.message);
+        assert_eq!(back, Failure { endpoint: Endpoint::Create, message, ..one });
     }
     for (kind, class) in [
         (ErrorKind::Login, Class::LoginRefused),

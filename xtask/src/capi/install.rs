@@ -89,7 +89,8 @@ fn pkg_config(dist: &Dist, options: &Options) -> String {
 }
 
 fn cmake_config(dist: &Dist) -> String {
-    let libs: Vec<&str> = dist.native_libs.split_whitespace().map(|lib| lib.trim_start_matches("-l")).collect();
+    let libs: Vec<&str> =
+        dist.native_libs.split_whitespace().map(|lib| lib.trim_start_matches("-l")).collect();
     format!(
         r#"# Targets pan123::pan123 (shared) and pan123::pan123_static.
 get_filename_component(_pan123_lib "${{CMAKE_CURRENT_LIST_DIR}}/../.." ABSOLUTE)
@@ -132,7 +133,6 @@ endif()
 
 /// Installs into a folder of its own, for the checks.
 pub(super) fn into(workspace: &Workspace, dist: &Dist, destdir: &Path) -> anyhow::Result<u64> {
-    let options =
-        Options { prefix: "/usr".into(), libdir: "lib".into(), destdir: Some(destdir.to_owned()) };
+    let options = Options { prefix: "/usr".into(), libdir: "lib".into(), destdir: Some(destdir.to_owned()) };
     install(workspace, dist, &options)
 }

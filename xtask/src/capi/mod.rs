@@ -23,6 +23,9 @@ pub(crate) struct Options {
     bless: bool,
 }
 
+/// Looks at the libraries, and says in a few words what it saw; the flag is `--bless`.
+type Check = fn(&Workspace, &Dist, bool) -> anyhow::Result<String>;
+
 /// Largest size of the stripped shared library, in bytes.
 const SIZE_MAX: u64 = 6 << 20;
 
@@ -31,7 +34,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     header_stands_alone(&workspace)?;
     let dist = dist::build(&workspace)?;
-    let checks: &[(&str, fn(&Workspace, &Dist, bool) -> anyhow::Result<String>)] = &[
+    let checks: &[(&str, Check)] = &[
         ("registry", |workspace, dist, bless| {
             Ok(format!("{} entries", registry::check(workspace, &dist.version, bless)?))
         }),
@@ -57,11 +60,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         bail!("{failed} checks of the C library failed");
     }
     // Their results are part of ours.
-    let mut tests = workspace.cargo();
-    tests.args(["test", "--package", "pan123-capi", "--test", "programs", "--no-fail-fast"]);
-    let said = sh(tests.env("PAN123_LIB_DIR", &dist.lib), 20, &workspace)?;
-    for line in said.lines().filter(|line| line.starts_with("test result") || line.starts_with("SKIPPED")) {
-        println!("{line}");
+    let tests = || {
+        let mut tests = workspace.cargo();
+        tests.args(["test", "--package", "pan123-capi", "--test", "programs", "--no-fail-fast"]);
+        tests
+    };
+    let mut panics = tests();
+    panics.args(["--features", "test-panic", "--", "a_panic_in_every_function"]);
+    for mut command in [tests(), panics] {
+        let said = sh(command.env("PAN123_LIB_DIR", &dist.lib), 20, &workspace)?;
+        for line in said.lines().filter(|line| line.starts_with("test result") || line.starts_with("SKIPPED"))
+        {
+            println!("{line}");
+        }
     }
     Ok(())
 }
@@ -70,7 +81,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn header_stands_alone(workspace: &Workspace) -> anyhow::Result<()> {
     let folder = workspace.scratch().join("capi");
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join("twice.c"), "#include <pan123.h>\n#include <pan123.h>\nint main(void) { return PAN123_OK; }\n")?;
+    fs::write(
+        folder.join("twice.c"),
+        "#include <pan123.h>\n#include <pan123.h>\nint main(void) { return PAN123_OK; }\n",
+    )?;
     let standards = [("gcc", ["c99", "c11", "c17"]), ("g++", ["c++11", "c++17", "c++20"])];
     for (compiler, standards) in standards {
         for standard in standards {
@@ -108,7 +122,8 @@ fn exports(workspace: &Workspace, dist: &Dist, bless: bool) -> anyhow::Result<St
     let mut exported: Vec<&str> = said
         .lines()
         .filter_map(|line| line.split_whitespace().collect::<Vec<_>>().try_into().ok())
-        .filter_map(|[_, kind, name]: [&str; 3]| (kind != "A").then(|| name.split('@').next().unwrap_or(name)))
+        .filter(|[_, kind, _]: &[&str; 3]| *kind != "A")
+        .map(|[_, _, name]| name.split('@').next().unwrap_or(name))
         .collect();
     exported.sort_unstable();
     let header = fs::read_to_string(workspace.root.join("include/pan123.h"))?;
@@ -119,7 +134,8 @@ fn exports(workspace: &Workspace, dist: &Dist, bless: bool) -> anyhow::Result<St
         bail!("declared and not exported: {missing:?}; exported and not declared: {extra:?}");
     }
     written(workspace, "abi/exports.txt", &format!("{}\n", exported.join("\n")), bless)?;
-    let unversioned: Vec<&str> = said.lines().filter(|line| line.contains(" T ") && !line.contains("@@PAN123_0_1")).collect();
+    let unversioned: Vec<&str> =
+        said.lines().filter(|line| line.contains(" T ") && !line.contains("@@PAN123_0_1")).collect();
     if !unversioned.is_empty() {
         bail!("without a version node: {unversioned:?}");
     }
@@ -145,7 +161,12 @@ fn dynamic_section(workspace: &Workspace, dist: &Dist, bless: bool) -> anyhow::R
         .filter(|line| wanted.iter().any(|word| line.contains(word)))
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
-    written(workspace, &format!("abi/dynamic-{}.txt", dist.target), &format!("{}\n", kept.join("\n")), bless)?;
+    written(
+        workspace,
+        &format!("abi/dynamic-{}.txt", dist.target),
+        &format!("{}\n", kept.join("\n")),
+        bless,
+    )?;
     Ok(format!("{} lines", kept.len()))
 }
 
@@ -186,7 +207,10 @@ fn two_archives(workspace: &Workspace, dist: &Dist, _: bool) -> anyhow::Result<S
     let (ours, other) = (folder.join("libpan123.a"), folder.join("libother.a"));
     dist::make_archive(workspace, &archive, &ours)?;
     let mut rustc = workspace.command("rustc");
-    rustc.args(["--edition=2024", "--crate-type=staticlib", "-O", "-o"]).arg(&other).arg(tests.join("other.rs"));
+    rustc
+        .args(["--edition=2024", "--crate-type=staticlib", "-O", "-o"])
+        .arg(&other)
+        .arg(tests.join("other.rs"));
     sh(&mut rustc, 5, workspace)?;
     let program = folder.join("two");
     for order in [[&ours, &other], [&other, &ours]] {
@@ -219,11 +243,17 @@ fn stranger(workspace: &Workspace, dist: &Dist, _: bool) -> anyhow::Result<Strin
         pkg_config.env("PKG_CONFIG_PATH", root.join("usr/lib/pkgconfig"));
         let flags = sh(&mut pkg_config, 1, workspace)?;
         // As linkers are told to take archives.
-        let flags: Vec<&str> =
-            flags.split_whitespace().map(|flag| if is_static && flag == "-lpan123" { "-l:libpan123.a" } else { flag }).collect();
+        let flags: Vec<&str> = flags
+            .split_whitespace()
+            .map(|flag| if is_static && flag == "-lpan123" { "-l:libpan123.a" } else { flag })
+            .collect();
         let program = folder.join(if is_static { "static" } else { "shared" });
         let mut gcc = workspace.command("gcc");
-        sh(gcc.args(["-std=c99", "-Wall", "-Werror", "-o"]).arg(&program).arg(&code).args(&flags), 2, workspace)?;
+        sh(
+            gcc.args(["-std=c99", "-Wall", "-Werror", "-o"]).arg(&program).arg(&code).args(&flags),
+            2,
+            workspace,
+        )?;
         check_says_version(workspace, dist, &program, (!is_static).then_some(&root.join("usr/lib")))?;
     }
     let build = folder.join("cmake");
@@ -237,8 +267,15 @@ fn stranger(workspace: &Workspace, dist: &Dist, _: bool) -> anyhow::Result<Strin
     Ok(format!("pkg-config and CMake, shared and static; {} KiB", size >> 10))
 }
 
-fn check_says_version(workspace: &Workspace, dist: &Dist, program: &Path, lib: Option<&Path>) -> anyhow::Result<()> {
+fn check_says_version(
+    workspace: &Workspace,
+    dist: &Dist,
+    program: &Path,
+    lib: Option<&Path>,
+) -> anyhow::Result<()> {
     let mut command = workspace.command(program);
+    // Cargo's would lead to the library of another build.
+    command.env_remove("LD_LIBRARY_PATH");
     if let Some(lib) = lib {
         command.env("LD_LIBRARY_PATH", lib);
     }
@@ -258,7 +295,8 @@ fn written(workspace: &Workspace, path: &str, found: &str, bless: bool) -> anyho
         }
         fs::write(&full, found)?;
     }
-    let kept = fs::read_to_string(&full).with_context(|| format!("read {path}; cargo xtask capi --bless writes it"))?;
+    let kept = fs::read_to_string(&full)
+        .with_context(|| format!("read {path}; cargo xtask capi --bless writes it"))?;
     if kept != found {
         bail!("{path} says\n{kept}and found is\n{found}cargo xtask capi --bless writes down what is right");
     }

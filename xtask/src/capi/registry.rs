@@ -14,7 +14,8 @@ const PATH: &str = "abi/pan123.symbols";
 /// Checks that everything in the header is in the registry and the other way round, with the same values. With
 /// `bless`, what is new is added under `version`.
 pub(super) fn check(workspace: &Workspace, version: &str, bless: bool) -> anyhow::Result<usize> {
-    let header = fs::read_to_string(workspace.root.join("include/pan123.h")).context("read include/pan123.h")?;
+    let header =
+        fs::read_to_string(workspace.root.join("include/pan123.h")).context("read include/pan123.h")?;
     let found = entries_of(&header);
     let path = workspace.root.join(PATH);
     let text = fs::read_to_string(&path).unwrap_or_default();
@@ -29,7 +30,10 @@ pub(super) fn check(workspace: &Workspace, version: &str, bless: bool) -> anyhow
         bail!("{PATH} has what the header no longer has; nothing may go or change:\n  {gone:#?}");
     }
     if !new.is_empty() && !bless {
-        bail!("the header has what {PATH} has not; cargo xtask capi --bless adds it:\n  {}", new.join("\n  "));
+        bail!(
+            "the header has what {PATH} has not; cargo xtask capi --bless adds it:\n  {}",
+            new.join("\n  ")
+        );
     }
     if bless && !new.is_empty() {
         known.extend(new.into_iter().map(|entry| (entry, version.to_owned())));
@@ -41,7 +45,8 @@ pub(super) fn check(workspace: &Workspace, version: &str, bless: bool) -> anyhow
 
 /// Every function, number and member of a header, as a line.
 pub(super) fn entries_of(header: &str) -> Vec<String> {
-    let mut entries: Vec<String> = functions(header).into_iter().map(|name| format!("function {name}")).collect();
+    let mut entries: Vec<String> =
+        functions(header).into_iter().map(|name| format!("function {name}")).collect();
     for line in header.lines() {
         if let Some((name, value)) = line.strip_prefix("#define ").and_then(|rest| rest.split_once(' '))
             && name.starts_with("PAN123_")
@@ -86,8 +91,10 @@ fn records(header: &str) -> Vec<(String, Vec<String>)> {
                 let begins = depth == 0;
                 depth += line.matches('(').count() as i32 - line.matches(')').count() as i32;
                 let of_function = line.split_once("(*").and_then(|(_, after)| after.split(')').next());
-                let of_value =
-                    line.ends_with(';').then(|| line.trim_end_matches(';').rsplit([' ', '*']).next()).flatten();
+                let of_value = line
+                    .ends_with(';')
+                    .then(|| line.trim_end_matches(';').rsplit([' ', '*']).next())
+                    .flatten();
                 members.extend(of_function.or(of_value).filter(|_| begins).map(str::to_owned));
             }
             is_comment &= !line.ends_with("*/");

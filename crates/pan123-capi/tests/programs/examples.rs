@@ -8,8 +8,7 @@ use crate::support::{Link, STRICT, Service, compile, root, run, scratch};
 fn build(name: &str, extra: &[&str]) -> PathBuf {
     let program = scratch("bin").join(format!("example-{name}"));
     for std in ["-std=c99", "-std=c11"] {
-        let arguments: Vec<&str> =
-            [std, "-pedantic"].iter().chain(STRICT).chain(extra).copied().collect();
+        let arguments: Vec<&str> = [std, "-pedantic"].iter().chain(STRICT).chain(extra).copied().collect();
         compile("gcc", &root().join(format!("examples/c/{name}.c")), &program, Link::Shared, &arguments);
     }
     program

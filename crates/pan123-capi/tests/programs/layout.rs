@@ -24,21 +24,71 @@ fn of_rust() -> Layout {
     layout!(all, pan123::transport::pan123_transport_vtable { h, send, interrupt });
     layout!(all, pan123::tokens::pan123_tokens_vtable { h, get });
     layout!(all, pan123::store::pan123_store_vtable { h, load, save, remove });
-    layout!(all, pan123::event::pan123_event {
-        struct_size, kind, user, seq, bytes_done, bytes_total, value, code, slice_no, text, text_len
-    });
+    layout!(
+        all,
+        pan123::event::pan123_event {
+            struct_size,
+            kind,
+            user,
+            seq,
+            bytes_done,
+            bytes_total,
+            value,
+            code,
+            slice_no,
+            text,
+            text_len
+        }
+    );
     layout!(all, pan123::event::pan123_observer_vtable { h, on_event });
-    layout!(all, pan123::upload::pan123_progress {
-        struct_size, state, slices_done, slices_total, retries, reserved, bytes_hashed, bytes_sent,
-        bytes_confirmed, bytes_total
-    });
-    layout!(all, pan123::plugin::pan123_host {
-        struct_size, abi_version, error_new, error_code, error_i64, error_str, error_free, http_str, http_i64,
-        http_header, http_set_header, http_read_body, http_forward, http_answer, sink_put
-    });
-    layout!(all, pan123::plugin::pan123_plugin_parts {
-        struct_size, flags, transport, transport_ctx, tokens, tokens_ctx, store, store_ctx
-    });
+    layout!(
+        all,
+        pan123::upload::pan123_progress {
+            struct_size,
+            state,
+            slices_done,
+            slices_total,
+            retries,
+            reserved,
+            bytes_hashed,
+            bytes_sent,
+            bytes_confirmed,
+            bytes_total
+        }
+    );
+    layout!(
+        all,
+        pan123::plugin::pan123_host {
+            struct_size,
+            abi_version,
+            error_new,
+            error_code,
+            error_i64,
+            error_str,
+            error_free,
+            http_str,
+            http_i64,
+            http_header,
+            http_set_header,
+            http_read_body,
+            http_forward,
+            http_answer,
+            sink_put
+        }
+    );
+    layout!(
+        all,
+        pan123::plugin::pan123_plugin_parts {
+            struct_size,
+            flags,
+            transport,
+            transport_ctx,
+            tokens,
+            tokens_ctx,
+            store,
+            store_ctx
+        }
+    );
     layout!(all, pan123::plugin::pan123_plugin { magic, struct_size, abi_version, flags, id, version, open });
     all
 }
@@ -112,5 +162,8 @@ fn no_record_has_changed() {
         fs::write(&path, &found).unwrap();
     }
     let written = fs::read_to_string(path).unwrap();
-    assert_eq!(found, written, "a record changed; if it only grew at its end: PAN123_BLESS=1 cargo test -p pan123-capi");
+    assert_eq!(
+        found, written,
+        "a record changed; if it only grew at its end: PAN123_BLESS=1 cargo test -p pan123-capi"
+    );
 }

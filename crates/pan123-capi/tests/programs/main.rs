@@ -2,6 +2,7 @@
 //!
 //! They are compiled against the library of this build, or against the released one in `PAN123_LIB_DIR`.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test program: what fails here is the test")]
 
 mod examples;
 mod layout;

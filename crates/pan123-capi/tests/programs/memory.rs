@@ -38,8 +38,11 @@ fn valgrind_finds_nothing_in_what_host_objects_do() {
 fn check_sanitized(name: &str) {
     let service = Service::start();
     let program = scratch("sanitized").join(name);
-    let flags: Vec<&str> =
-        ["-std=gnu99", "-fsanitize=address,undefined", "-fno-sanitize-recover"].iter().chain(STRICT).copied().collect();
+    let flags: Vec<&str> = ["-std=gnu99", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
+        .iter()
+        .chain(STRICT)
+        .copied()
+        .collect();
     let link = if is_released() { Link::Static } else { Link::Shared };
     compile("gcc", &crate_dir().join(format!("tests/c/{name}.c")), &program, link, &flags);
     let mut command = Command::new(program);

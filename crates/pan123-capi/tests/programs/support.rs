@@ -155,6 +155,8 @@ pub(crate) fn run(command: &mut Command) -> Output {
             None => limited.env_remove(name),
         };
     }
+    // Cargo's would lead to the library of another build.
+    limited.env_remove("LD_LIBRARY_PATH");
     if let Some(dir) = command.get_current_dir() {
         limited.current_dir(dir);
     }

@@ -78,8 +78,12 @@ fn values(kind: &str, name: &str) -> Vec<String> {
         "pan123_http *" | "pan123_sink *" => list(&["NULL"]),
         "pan123_error **" => list(&["&err", "NULL"]),
         "pan123_source *const *" => list(&["&good_source", "NULL"]),
-        "pan123_event *" => list(&["&event", "NULL", "sized_event(0)", "sized_event(7)", "sized_event(UINT32_MAX)"]),
-        "pan123_progress *" => list(&["&progress", "NULL", "sized_progress(0)", "sized_progress(UINT32_MAX)"]),
+        "pan123_event *" => {
+            list(&["&event", "NULL", "sized_event(0)", "sized_event(7)", "sized_event(UINT32_MAX)"])
+        }
+        "pan123_progress *" => {
+            list(&["&progress", "NULL", "sized_progress(0)", "sized_progress(UINT32_MAX)"])
+        }
         vtable if vtable.ends_with("_vtable *") => {
             let name = vtable.trim_end_matches(" *");
             vec![
@@ -168,7 +172,8 @@ fn bad_values_in_every_parameter_give_a_code() {
     fs::write(folder.join("sweep.c"), program()).unwrap();
     let binary = folder.join("sweep");
     let include = format!("-I{}", crate_dir().join("tests/c").display());
-    let flags = ["-std=gnu99", "-g", "-O0", &include, "-fsanitize=address,undefined", "-fno-sanitize-recover"];
+    let flags =
+        ["-std=gnu99", "-g", "-O0", &include, "-fsanitize=address,undefined", "-fno-sanitize-recover"];
     compile("gcc", &folder.join("sweep.c"), &binary, Link::Shared, &flags);
     let mut command = Command::new(binary);
     // What functions made among bad neighbours is not always kept to be freed.
@@ -177,11 +182,69 @@ fn bad_values_in_every_parameter_give_a_code() {
     run_ok(&mut command);
 }
 
+/// A program that makes every function panic, with nothing but NULL and 0 for parameters.
+#[cfg(feature = "test-panic")]
+fn panics() -> String {
+    let mut code = String::from(
+        "#include <pan123.h>\n#include <stdio.h>\nvoid pan123_test_panic(void);\n\
+         static int failed;\n#define CHECK(c) ((c) || (failed = 1, fprintf(stderr, \"not so: %s\\n\", #c)))\n\
+         int main(void)\n{\n",
+    );
+    for Function { returns, name, parameters } in functions() {
+        let arguments = vec!["0"; parameters.len()].join(", ");
+        let outcome = match &*returns {
+            "pan123_status" => "== PAN123_E_PANIC",
+            "int64_t" => "== 0",
+            "void" => "",
+            "const char *" if name == "pan123_status_name" || parameters.is_empty() => "!= NULL",
+            _ => "== NULL",
+        };
+        let call = format!("{name}({arguments})");
+        writeln!(code, "    pan123_test_panic();").unwrap();
+        if outcome.is_empty() {
+            writeln!(code, "    {call};").unwrap();
+        } else {
+            writeln!(code, "    CHECK({call} {outcome});").unwrap();
+        }
+        // Not armed any more: this function has struck.
+        writeln!(code, "    CHECK(pan123_abi_check(PAN123_ABI_VERSION) == PAN123_OK);").unwrap();
+    }
+    code + "    if (!failed) puts(\"ok\");\n    return failed;\n}\n"
+}
+
+#[test]
+#[cfg(feature = "test-panic")]
+fn a_panic_in_every_function_is_caught() {
+    let folder = scratch("panics");
+    fs::write(folder.join("panics.c"), panics()).unwrap();
+    let binary = folder.join("panics");
+    let library = std::env::current_exe().unwrap().parent().unwrap().join("libpan123.so");
+    let mut gcc = Command::new("gcc");
+    gcc.arg("-I")
+        .arg(root().join("include"))
+        .arg("-o")
+        .arg(&binary)
+        .arg(folder.join("panics.c"))
+        .arg(&library);
+    let output = gcc.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // By a link, because the name that the program looks for is the SONAME.
+    let link = folder.join("libpan123.so.0.1");
+    let _ = fs::remove_file(&link);
+    std::os::unix::fs::symlink(library, link).unwrap();
+    let mut command = Command::new("env");
+    run_ok(command.arg(format!("LD_LIBRARY_PATH={}", folder.display())).arg(binary));
+}
+
 #[test]
 fn the_header_declares_what_is_exported() {
     let declared: Vec<String> = functions().into_iter().map(|function| function.name).collect();
     let written = fs::read_to_string(root().join("abi/exports.txt")).unwrap();
     let mut sorted = declared.clone();
     sorted.sort();
-    assert_eq!(sorted.join("\n"), written.trim_end(), "abi/exports.txt lists the functions of another header");
+    assert_eq!(
+        sorted.join("\n"),
+        written.trim_end(),
+        "abi/exports.txt lists the functions of another header"
+    );
 }

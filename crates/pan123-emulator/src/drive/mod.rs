@@ -32,7 +32,7 @@ use crate::{
 pub(crate) use index::{Duplicate, Node, Record, TokenKind, UploadRecord};
 pub(crate) use names::{check_name, hex, split_path};
 pub(crate) use state::ROOT;
-use state::State;
+use state::{End, State};
 pub(crate) use tree::Target;
 pub(crate) use upload::{Begun, Completion};
 pub(crate) use writer::Scratch;
@@ -129,7 +129,10 @@ impl Drive {
 
     fn stored_slice(&self, upload: &str, no: u32) -> io::Result<Option<(Arc<File>, Slice)>> {
         let mut state = self.state();
-        let Some(found) = state.uploads.get_mut(upload) else { return Ok(None) };
+        // The part file of an upload that ended has moved; opening it would make an empty one.
+        let Some(found) = state.uploads.get_mut(upload).filter(|upload| upload.end == End::Open) else {
+            return Ok(None);
+        };
         let Some(slice) = found.plan.slice(no).filter(|_| found.done.contains_key(&no)) else {
             return Ok(None);
         };
@@ -137,8 +140,10 @@ impl Drive {
         Ok(Some((part, slice)))
     }
 
-    fn slice_count(&self, upload: &str) -> Option<u32> {
-        self.state().uploads.get(upload).map(|upload| upload.plan.count())
+    /// Whether the file ends with this slice; 0 stands for no slice at all.
+    fn is_last_slice(&self, upload: &str, no: u32) -> bool {
+        let is_last = |upload: &state::Upload| upload.plan.count() == no || upload.plan.size() == 0;
+        self.state().uploads.get(upload).is_some_and(is_last)
     }
 }
 
@@ -197,7 +202,7 @@ fn heal(state: &mut State, dir: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(&parts).map_err(Error::storage("list folder", &parts))? {
         let entry = entry.map_err(Error::storage("list folder", &parts))?;
         let is_open = entry.file_name().to_str().and_then(|name| state.uploads.get(name));
-        if is_open.is_none_or(|upload| upload.end != state::End::Open) {
+        if is_open.is_none_or(|upload| upload.end != End::Open) {
             fs::remove_file(entry.path()).map_err(Error::storage("remove part", &entry.path()))?;
         }
     }

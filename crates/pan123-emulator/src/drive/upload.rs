@@ -13,8 +13,9 @@ use pan123_proto::SlicePlan;
 
 use super::{
     Drive, Node, Record, UploadRecord, hex, positioned,
-    state::{End, Gate, Upload},
+    state::{End, Gate, State, Upload},
     tree::Target,
+    whole::Whole,
     writer::{Scratch, Sink, SliceWriter},
 };
 use crate::reply::Refusal;
@@ -33,6 +34,14 @@ pub(crate) enum Completion {
     Done(i64),
     /// The check was interrupted, or a slice came in between: ask again.
     Pending,
+}
+
+/// Where the slices of an upload are.
+enum Slices {
+    /// All in the part file.
+    Stored(Arc<Whole>),
+    /// In this file.
+    Moved(i64),
 }
 
 fn unknown() -> Refusal {
@@ -164,6 +173,7 @@ impl Drive {
             let mut state = self.state();
             let upload = state.uploads.get_mut(id).ok_or_else(unknown)?;
             match upload.done.get(&no) {
+                _ if upload.end != End::Open => return Ok(()),
                 Some(stored) if stored == md5 => return Ok(()),
                 Some(_) => self.commit(&mut state, Record::Unslice { upload: id.clone(), no })?,
                 None => {}
@@ -206,40 +216,53 @@ impl Drive {
 
     /// `upload_complete`: checks the whole file and puts it in its place. Takes as long as the MD5 does.
     pub(crate) fn complete(&self, id: &str) -> Result<Completion, Refusal> {
-        let whole = {
-            let state = self.state();
-            let upload = state.uploads.get(id).ok_or_else(unknown)?;
-            match upload.end {
-                End::Done(file) => return Ok(Completion::Done(file)),
-                End::Failed => return Err(Refusal::upload_failed()),
-                End::Open => {}
-            }
-            let missing = |no: &u32| !upload.done.contains_key(no);
-            if upload.record.size > 0
-                && let Some(first) = (1..=upload.plan.count()).find(missing)
-            {
-                let count = upload.plan.count() as usize - upload.done.len();
-                return Err(Refusal::bad(format!("分片未全部上传: 缺{count}个，第一个是{first}")));
-            }
-            upload.whole.clone()
+        let whole = match self.check_slices(id)? {
+            Slices::Moved(file) => return Ok(Completion::Done(file)),
+            Slices::Stored(whole) => whole,
         };
-        let is_empty = self.upload(id).is_some_and(|upload| upload.size == 0);
-        if self.keep_bytes && !is_empty {
+        let digest = if self.keep_bytes {
             let digest =
                 whole.finish(self, id).map_err(|error| Refusal::internal("read part file", error))?;
             let Some(digest) = digest else { return Ok(Completion::Pending) };
-            let mut state = self.state();
-            let upload = state.uploads.get(id).ok_or_else(unknown)?;
-            if !Arc::ptr_eq(&upload.whole, &whole) && upload.end == End::Open {
-                return Ok(Completion::Pending);
-            }
-            if upload.end == End::Open && hex(&digest) != upload.record.etag {
-                self.commit(&mut state, Record::Failed { upload: id.to_owned() })?;
-                let _ = fs::remove_file(self.part_path(id));
-                return Err(Refusal::upload_failed());
-            }
+            Some(hex(&digest))
+        } else {
+            None
+        };
+        // From here to the end under one lock, so that no slice changes after the check.
+        let mut state = self.state();
+        let upload = state.uploads.get(id).ok_or_else(unknown)?;
+        match upload.end {
+            End::Done(file) => return Ok(Completion::Done(file)),
+            End::Failed => return Err(Refusal::upload_failed()),
+            End::Open if !Arc::ptr_eq(&upload.whole, &whole) => return Ok(Completion::Pending),
+            End::Open => {}
         }
-        self.put_in_place(id).map(Completion::Done)
+        if digest.is_some_and(|digest| digest != upload.record.etag) {
+            self.commit(&mut state, Record::Failed { upload: id.to_owned() })?;
+            let _ = fs::remove_file(self.part_path(id));
+            return Err(Refusal::upload_failed());
+        }
+        self.put_in_place(&mut state, id).map(Completion::Done)
+    }
+
+    /// Whether all slices are there, or have become a file.
+    fn check_slices(&self, id: &str) -> Result<Slices, Refusal> {
+        let state = self.state();
+        let upload = state.uploads.get(id).ok_or_else(unknown)?;
+        match upload.end {
+            End::Done(file) => return Ok(Slices::Moved(file)),
+            End::Failed => return Err(Refusal::upload_failed()),
+            End::Open => {}
+        }
+        let missing = |no: &u32| !upload.done.contains_key(no);
+        // An empty file needs no slice.
+        match (1..=upload.plan.count()).find(missing) {
+            Some(first) if upload.record.size > 0 => {
+                let count = upload.plan.count() as usize - upload.done.len();
+                Err(Refusal::bad(format!("分片未全部上传: 缺{count}个，第一个是{first}")))
+            }
+            _ => Ok(Slices::Stored(upload.whole.clone())),
+        }
     }
 
     /// Fails an upload for good, as a failed check does.
@@ -247,29 +270,27 @@ impl Drive {
         let mut state = self.state();
         if state.uploads.get(id).is_some_and(|upload| upload.end == End::Open) {
             self.commit(&mut state, Record::Failed { upload: id.to_owned() })?;
+            let _ = fs::remove_file(self.part_path(id));
         }
         Ok(())
     }
 
-    fn put_in_place(&self, id: &str) -> Result<i64, Refusal> {
-        let mut state = self.state();
+    fn put_in_place(&self, state: &mut State, id: &str) -> Result<i64, Refusal> {
         let upload = state.uploads.get_mut(id).ok_or_else(unknown)?;
-        if let End::Done(file) = upload.end {
-            return Ok(file);
-        }
         let record = upload.record.clone();
         if self.keep_bytes {
+            // An empty file has had no slice to make its part file.
             self.open_part(upload).map_err(|error| Refusal::internal("open part file", error))?;
         }
         let target = Target { parent: record.parent, name: record.name, duplicate: record.duplicate };
-        let place = self.place(&state, &target)?;
+        let place = self.place(state, &target)?;
         let file = state.new_id();
         let node = Node {
             upload: Some(id.to_owned()),
             replaces: place.replaces,
             ..self.new_node(file, record.parent, &place.name, record.size, &record.etag)
         };
-        self.settle(&mut state, node)
+        self.settle(state, node)
     }
 
     /// `single/create`: all bytes of a file came at once.

@@ -58,8 +58,8 @@ impl Whole {
             }
             *progress = (slice.no + 1, state);
         }
-        let count = drive.slice_count(upload);
-        Ok((Some(progress.0 - 1) == count).then(|| progress.1.clone().finalize().into()))
+        let is_whole = drive.is_last_slice(upload, progress.0 - 1);
+        Ok(is_whole.then(|| progress.1.clone().finalize().into()))
     }
 }
 

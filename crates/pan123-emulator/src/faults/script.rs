@@ -170,6 +170,13 @@ impl Faults {
         Self { seed, behaviour: Behaviour { complete_pending: 1, ..Behaviour::default() }, faults }
     }
 
+    /// Whether bodies may be read slower than they come.
+    pub(crate) fn limits_rates(&self) -> bool {
+        let limits = [self.behaviour.connection_bytes_per_sec, self.behaviour.total_bytes_per_sec];
+        let is_rate = |fault: &Fault| matches!(fault.action, Action::Rate { .. });
+        limits.iter().any(|&limit| limit > 0) || self.faults.iter().any(is_rate)
+    }
+
     pub(crate) fn check(&self, servers: u32) -> Result<(), Error> {
         let refuse = |detail| Err(Error::new(ErrorKind::Script, "check fault script", detail));
         if let Some(problem) = self.behaviour.problem(servers) {

@@ -22,5 +22,7 @@ pub(crate) fn bytes(count: u64) -> NonZeroU64 {
 
 #[allow(dead_code, reason = "not every test needs it")]
 pub(crate) fn random(len: usize) -> Vec<u8> {
-    std::iter::repeat_with(|| fastrand::u8(..)).take(len).collect()
+    let mut data = vec![0; len];
+    fastrand::Rng::new().fill(&mut data);
+    data
 }

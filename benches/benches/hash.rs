@@ -1,0 +1,222 @@
+//! MD5 by kernel and case: `md5/KERNEL/CASE`. Kernels named `peer-…` are other crates.
+//!
+//! * `etag_…`: the MD5 of one stream.
+//! * `one_pass_…`: the MD5 of one stream and of each of its slices, as we do it.
+//! * `two_passes_…`: the same, as it is done without us: each byte hashed twice.
+//! * `buffers_…`: the MD5 of each of many buffers in memory.
+//! * `files_…`: the MD5 of each of many files in the page cache, by the clock on the wall; `peer-read` only reads them.
+//!
+//! All but the files are measured in CPU time of the one thread that works.
+
+use std::{fs, hint::black_box, num::NonZeroU64, path::PathBuf, time::Duration};
+
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::Measurement};
+use md5::Digest;
+use pan123_benches::CpuTime;
+#[cfg(feature = "openssl")]
+use pan123_benches::openssl;
+use pan123_hash::{Kernel, OnePass, Options, hash_buffers, hash_file, hash_many};
+use tempfile::TempDir;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+type One = fn(&[u8]);
+type Many = fn(&[&[u8]]);
+
+const PEERS: &[(&str, One)] = &[
+    ("peer-md-5", |data| _ = black_box(md5::Md5::digest(data))),
+    ("peer-md5-many", |data| _ = black_box(md5_many::md5(data))),
+    ("peer-md5-simd", |data| _ = black_box(md5_simd::digest(data))),
+    #[cfg(feature = "openssl")]
+    ("peer-openssl", |data| _ = black_box(openssl_md5(data))),
+];
+
+const PEERS_WITH_LANES: &[(&str, Many)] = &[
+    ("peer-md5-many", |buffers| {
+        let mut digests = vec![[0; 16]; buffers.len()];
+        md5_many::Md5Many::new().hash_many(buffers, &mut digests);
+        black_box(digests);
+    }),
+    ("peer-md5-simd", |buffers| {
+        let mut digests = vec![[0; 16]; buffers.len()];
+        md5_simd::md5_many(buffers, &mut digests);
+        black_box(digests);
+    }),
+];
+
+#[cfg(feature = "openssl")]
+fn openssl_md5(data: &[u8]) -> openssl::hash::DigestBytes {
+    openssl::hash::hash(openssl::hash::MessageDigest::md5(), data).expect("OpenSSL has MD5")
+}
+
+fn main() {
+    let mut cpu = settings(Criterion::default().with_measurement(CpuTime));
+    let data = random(64 * MIB);
+    one_stream(&mut cpu, &data);
+    buffers(&mut cpu, &data);
+    cpu.final_summary();
+    let mut wall = settings(Criterion::default());
+    files(&mut wall, &data);
+    wall.final_summary();
+}
+
+/// Short runs: they are repeated, with all the others in between.
+fn settings<M: Measurement>(criterion: Criterion<M>) -> Criterion<M> {
+    criterion
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(400))
+        .sample_size(10)
+        .nresamples(1000)
+        .without_plots()
+        .configure_from_args()
+}
+
+fn random(len: usize) -> Vec<u8> {
+    let mut data = vec![0; len];
+    fastrand::Rng::with_seed(123).fill(&mut data);
+    data
+}
+
+fn slice_size(bytes: usize) -> NonZeroU64 {
+    NonZeroU64::new(bytes as u64).expect("slices are not empty")
+}
+
+fn group<'a, M: Measurement>(
+    criterion: &'a mut Criterion<M>,
+    kernel: &str,
+    bytes: usize,
+) -> BenchmarkGroup<'a, M> {
+    let mut group = criterion.benchmark_group(format!("md5/{kernel}"));
+    group.throughput(Throughput::Bytes(bytes as u64)).sampling_mode(SamplingMode::Flat);
+    group
+}
+
+fn one_stream(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
+    // The slice sizes are such that there are several slices of each stream, and that one of them is no round number.
+    for (name, len, slice) in [
+        ("1_mib", MIB, 256 * KIB),
+        ("16_mib", 16 * MIB, 4 * MIB),
+        ("64_mib_odd_slices", 64 * MIB, 5 * MIB + 1),
+    ] {
+        let data = &data[..len];
+        for (kernel, hash) in PEERS {
+            group(criterion, kernel, len).bench_function(format!("etag_{name}"), |b| b.iter(|| hash(data)));
+        }
+        for kernel in Kernel::available() {
+            // The others have the same code for one stream.
+            if !["portable", "scalar", "avx512", "neon"].contains(&kernel.name()) {
+                continue;
+            }
+            group(criterion, kernel.name(), len).bench_function(format!("one_pass_{name}"), |b| {
+                b.iter(|| {
+                    let mut pass = OnePass::with_kernel(slice_size(slice), kernel);
+                    pass.update(data);
+                    black_box(pass.finish())
+                });
+            });
+        }
+        for (kernel, hash) in PEERS {
+            group(criterion, kernel, len).bench_function(format!("two_passes_{name}"), |b| {
+                b.iter(|| {
+                    hash(data);
+                    data.chunks(slice).for_each(hash);
+                });
+            });
+        }
+    }
+}
+
+fn buffers(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
+    let mut random = fastrand::Rng::with_seed(123);
+    let cases: [(&str, Vec<usize>); 9] = [
+        ("1_of_16_mib", vec![16 * MIB]),
+        ("2_of_16_mib", vec![16 * MIB; 2]),
+        ("10000_of_4_kib", vec![4 * KIB; 10_000]),
+        ("640_of_100_kib", vec![100 * KIB; 640]),
+        ("32_of_2_mib", vec![2 * MIB; 32]),
+        ("96_of_16_kib", vec![16 * KIB; 96]),
+        ("mixed_to_64_kib", (0..1000).map(|_| random.usize(0..64 * KIB)).collect()),
+        ("mixed_powers_of_2", (0..300).map(|i| 1 << (i % 20)).collect()),
+        (
+            "1_huge_5000_tiny",
+            std::iter::once(16 * MIB).chain((0..5000).map(|_| random.usize(0..1000))).collect(),
+        ),
+    ];
+    for (name, lens) in cases {
+        let bytes = lens.iter().sum();
+        let mut rest = data;
+        let buffers: Vec<&[u8]> =
+            lens.iter().map(|&len| rest.split_off(..len).expect("64 MiB are enough")).collect();
+        let case = format!("buffers_{name}");
+        for (kernel, hash) in PEERS {
+            // A peer with lanes of its own is measured with them.
+            if PEERS_WITH_LANES.iter().all(|(other, _)| other != kernel) {
+                group(criterion, kernel, bytes)
+                    .bench_function(&case, |b| b.iter(|| buffers.iter().for_each(|data| hash(data))));
+            }
+        }
+        for (kernel, hash) in PEERS_WITH_LANES {
+            group(criterion, kernel, bytes).bench_function(&case, |b| b.iter(|| hash(&buffers)));
+        }
+        for kernel in Kernel::available() {
+            let options = Options::new(slice_size(1 << 30)).kernel(kernel);
+            group(criterion, kernel.name(), bytes).bench_function(&case, |b| {
+                b.iter(|| black_box(hash_buffers(&buffers, &options).expect("nothing is cancelled")));
+            });
+        }
+    }
+}
+
+fn files(criterion: &mut Criterion, data: &[u8]) {
+    let cases = [
+        ("10000_of_4_kib", vec![4 * KIB; 10_000]),
+        ("640_of_100_kib", vec![100 * KIB; 640]),
+        ("16_of_4_mib", vec![4 * MIB; 16]),
+        ("1_of_512_mib", vec![512 * MIB]),
+    ];
+    let best = Kernel::best();
+    let options = Options::new(slice_size(16 * MIB)).kernel(best);
+    for (name, lens) in cases {
+        let (folder, bytes) = (tempfile::tempdir().expect("a temporary folder"), lens.iter().sum());
+        let paths = write_files(&folder, data, &lens);
+        let case = format!("files_{name}");
+        group(criterion, "peer-read", bytes).bench_function(&case, |b| {
+            b.iter(|| paths.iter().for_each(|path| drop(black_box(fs::read(path)))));
+        });
+        group(criterion, "peer-md-5", bytes).bench_function(&case, |b| {
+            b.iter(|| {
+                for path in &paths {
+                    black_box(md5::Md5::digest(fs::read(path).expect("a file")));
+                }
+            });
+        });
+        group(criterion, best.name(), bytes).bench_function(&case, |b| {
+            b.iter(|| match &paths[..] {
+                [one] => _ = black_box(hash_file(one, &options).expect("a file")),
+                many => hash_many(many, &options, |_, digests| _ = black_box(digests.expect("a file")))
+                    .expect("the kernel is given"),
+            });
+        });
+        if let [len] = lens[..] {
+            // The same kernel over as many bytes in memory, which the file should not be far from.
+            group(criterion, best.name(), len).bench_function(format!("memory_{name}"), |b| {
+                b.iter(|| {
+                    let mut pass = OnePass::with_kernel(options.slice_size(), best);
+                    (0..len / data.len()).for_each(|_| pass.update(data));
+                    black_box(pass.finish())
+                });
+            });
+        }
+    }
+}
+
+fn write_files(folder: &TempDir, data: &[u8], lens: &[usize]) -> Vec<PathBuf> {
+    let write = |(i, &len): (usize, &usize)| {
+        let path = folder.path().join(i.to_string());
+        let whole: Vec<u8> = data.iter().copied().cycle().skip(i).take(len).collect();
+        fs::write(&path, whole).expect("room for the files");
+        path
+    };
+    lens.iter().enumerate().map(write).collect()
+}

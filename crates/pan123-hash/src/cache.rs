@@ -1,0 +1,306 @@
+//! Digests that were computed before, and passes that were interrupted, kept on disk.
+//!
+//! ```no_run
+//! # use std::num::NonZeroU64;
+//! use pan123_hash::{Options, cache::Cache};
+//!
+//! let cache = Cache::open("/home/me/.cache/hashes")?;
+//! let digests = cache.hash_file("film.mkv", &Options::new(NonZeroU64::new(16 << 20).unwrap()))?;
+//! # Ok::<(), pan123_hash::Error>(())
+//! ```
+//!
+//! # When a file counts as the same
+//!
+//! Its absolute path, device, inode, size, the time of its last write and the time of its last change must all be what they were,
+//! to the nanosecond, and the slice size must be the one asked for.
+//!
+//! That is not enough for a file that was written just before it was hashed. The clock that stamps files moves in steps,
+//! so a second write within the same step leaves no trace. A result is therefore kept only if, when hashing began, the file had
+//! been left alone for longer than a step: 0.1 s where the file system keeps fractions of a second (the clock of Linux moves
+//! every 1 to 10 ms), and 2.1 s where it seems to keep whole seconds (FAT keeps every other one). From then on any write gets
+//! another time. A file stamped in the future is never kept.
+//!
+//! # On disk
+//!
+//! One small file for each path and slice size, written under another name and renamed, so that a reader sees all of it or nothing,
+//! however many processes there are. Each ends with a checksum; one that does not match is as good as none. Nothing in here
+//! can make a digest wrong or a call fail: a cache that cannot be written to is not written to.
+
+use std::{
+    fs::{self, DirBuilder, Metadata},
+    io::Write,
+    num::NonZeroU64,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    },
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use md5::{Digest, Md5};
+
+use crate::{
+    Digests, Error, ErrorKind, FileInput, OnePass, Options,
+    file::drive,
+    hex,
+    input::{Before, read_error},
+    state::{Reader, Writer},
+};
+
+/// Smaller files are hashed in less time than it takes to look them up for good.
+const SIZE_MIN: u64 = 1 << 20;
+
+/// How far apart the saved states of a pass are, in bytes. Saving one takes less than a thousandth of the time in between.
+const SAVE_EVERY: NonZeroU64 = NonZeroU64::new(1 << 30).expect("more than nothing");
+
+/// What an entry begins with. The digit is the version of the format.
+const MAGIC: &[u8; 8] = b"p123ha1\n";
+
+/// A directory of digests and interrupted passes.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    dir: PathBuf,
+    save_every: NonZeroU64,
+}
+
+impl Cache {
+    /// Uses this directory, and creates it if need be, for its owner alone. Any number of processes may share it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cache`] when it cannot be created or is no directory.
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, Error> {
+        let dir = dir.into();
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| {
+            let message = format!("could not use {} as a cache: {error}", dir.display());
+            Error::new(ErrorKind::Cache, message).with_source(error)
+        })?;
+        Ok(Self { dir, save_every: SAVE_EVERY })
+    }
+
+    /// After how many bytes to save the state of a pass, so that it can go on there; 1 GiB unless told otherwise.
+    #[must_use]
+    pub fn save_every(mut self, bytes: NonZeroU64) -> Self {
+        self.save_every = bytes;
+        self
+    }
+
+    /// Like [`hash_file`](crate::hash_file), but hashes only what was not hashed before.
+    ///
+    /// Progress starts where an interrupted pass had got to. Files of less than 1 MiB are always hashed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`hash_file`](crate::hash_file). The cache itself adds none.
+    pub fn hash_file(&self, path: impl AsRef<Path>, options: &Options) -> Result<Digests, Error> {
+        let path = path.as_ref();
+        self.hash_open_file(&FileInput::open(path)?, path, options)
+    }
+
+    /// Like [`hash_file`](Self::hash_file), for a file that is open already; `path` is its name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hash_file`](Self::hash_file).
+    pub fn hash_open_file(
+        &self,
+        input: &FileInput,
+        path: &Path,
+        options: &Options,
+    ) -> Result<Digests, Error> {
+        self.hash(input, path, options).map_err(|error| error.at(path))
+    }
+
+    fn hash(&self, input: &FileInput, path: &Path, options: &Options) -> Result<Digests, Error> {
+        options.check_cancelled()?;
+        let look = || input.file().metadata().map_err(|error| read_error(error, "look at the open file"));
+        let metadata = look()?;
+        let entry = (metadata.len() >= SIZE_MIN && is_settled(&metadata, SystemTime::now()))
+            .then(|| Entry::new(self, path, &metadata, options));
+        let kept = entry.as_ref().and_then(|entry| entry.digests(options));
+        if let Some(digests) = kept {
+            options.report(digests.size);
+            return Ok(digests);
+        }
+        let mut pass = match entry.as_ref().and_then(|entry| entry.pass(options)) {
+            Some(pass) => pass,
+            None => options.one_pass()?,
+        };
+        input.read_ahead();
+        let mut save_at = pass.bytes_hashed().saturating_add(self.save_every.get());
+        drive(input, Before::of_file(&metadata), &mut pass, options, &mut |pass| {
+            if pass.bytes_hashed() >= save_at {
+                save_at = pass.bytes_hashed().saturating_add(self.save_every.get());
+                if let Some(entry) = &entry {
+                    entry.write(Kind::Pass, &pass.save());
+                }
+            }
+        })?;
+        input.check_linked(&look()?)?;
+        let digests = pass.finish();
+        if let Some(entry) = &entry {
+            entry.write(Kind::Digests, &digests_to_bytes(&digests));
+            let _ = fs::remove_file(entry.path(Kind::Pass));
+        }
+        Ok(digests)
+    }
+}
+
+fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
+    let written = (metadata.mtime(), metadata.mtime_nsec());
+    let changed = (metadata.ctime(), metadata.ctime_nsec());
+    are_settled([written, changed], now)
+}
+
+/// True when a write from `now` on cannot leave a file with these times, in seconds and nanoseconds. See the module's page.
+fn are_settled(times: [(i64, i64); 2], now: SystemTime) -> bool {
+    let whole_seconds = times.iter().any(|&(_, nanos)| nanos == 0);
+    let step = Duration::from_millis(if whole_seconds { 2100 } else { 100 });
+    times.iter().all(|&(seconds, nanos)| {
+        let since_epoch = u64::try_from(seconds).ok().zip(u32::try_from(nanos).ok());
+        let time =
+            since_epoch.and_then(|(seconds, nanos)| UNIX_EPOCH.checked_add(Duration::new(seconds, nanos)));
+        time.and_then(|time| now.duration_since(time).ok()).is_some_and(|age| age > step)
+    })
+}
+
+/// What is kept for one path and slice size.
+struct Entry {
+    /// Path without the extension.
+    stem: PathBuf,
+    /// Everything that must be the same, as bytes.
+    key: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Digests,
+    Pass,
+}
+
+impl Entry {
+    fn new(cache: &Cache, path: &Path, metadata: &Metadata, options: &Options) -> Self {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut name = Md5::new();
+        name.update(options.slice_size().get().to_le_bytes());
+        name.update(absolute.as_os_str().as_bytes());
+        let mut key = Writer(Vec::new());
+        for number in [metadata.dev(), metadata.ino(), metadata.len(), options.slice_size().get()] {
+            key.u64(number);
+        }
+        for time in [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()] {
+            key.u64(time as u64);
+        }
+        key.bytes(absolute.as_os_str().as_bytes());
+        Self { stem: cache.dir.join(hex(&name.finalize())), key: key.0 }
+    }
+
+    fn path(&self, kind: Kind) -> PathBuf {
+        self.stem.with_extension(match kind {
+            Kind::Digests => "digests",
+            Kind::Pass => "pass",
+        })
+    }
+
+    fn digests(&self, options: &Options) -> Option<Digests> {
+        let digests = digests_from_bytes(&self.read(Kind::Digests)?, options.slice_size())?;
+        match digests.sha1 {
+            None if options.wants_sha1() => None,
+            sha1 => Some(Digests { sha1: sha1.filter(|_| options.wants_sha1()), ..digests }),
+        }
+    }
+
+    fn pass(&self, options: &Options) -> Option<OnePass> {
+        let mut pass = OnePass::restore(&self.read(Kind::Pass)?).ok()?;
+        pass.kernel = options.chosen_kernel().ok()?;
+        (pass.sha1.is_some() == options.wants_sha1()).then_some(pass)
+    }
+
+    /// The content, if it is whole and its key is this entry's.
+    fn read(&self, kind: Kind) -> Option<Vec<u8>> {
+        let file = fs::read(self.path(kind)).ok()?;
+        let (content, checksum) = file.split_at_checked(file.len().checked_sub(16)?)?;
+        if <[u8; 16]>::from(Md5::digest(content)) != checksum {
+            return None;
+        }
+        let mut fields = Reader(content.strip_prefix(MAGIC)?);
+        let key_len = usize::try_from(fields.u64()?).ok()?;
+        (fields.bytes(key_len)? == self.key).then(|| fields.0.to_vec())
+    }
+
+    /// Replaces the content, if that can be done.
+    fn write(&self, kind: Kind, content: &[u8]) {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let mut out = Writer(MAGIC.to_vec());
+        out.u64(self.key.len() as u64);
+        out.bytes(&self.key);
+        out.bytes(content);
+        let checksum = Md5::digest(&out.0);
+        out.bytes(&checksum);
+        let unique = format!("{}-{}.new", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let new = self.stem.with_extension(unique);
+        let written = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)
+            .and_then(|mut file| file.write_all(&out.0))
+            .and_then(|()| fs::rename(&new, self.path(kind)));
+        if written.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+    }
+}
+
+fn digests_to_bytes(digests: &Digests) -> Vec<u8> {
+    let mut out = Writer(Vec::new());
+    out.u64(digests.size);
+    out.bytes(&digests.etag);
+    out.bytes(&[u8::from(digests.sha1.is_some())]);
+    out.bytes(&digests.sha1.unwrap_or_default());
+    for slice in &digests.slices {
+        out.bytes(slice);
+    }
+    out.0
+}
+
+fn digests_from_bytes(bytes: &[u8], slice_size: NonZeroU64) -> Option<Digests> {
+    let mut fields = Reader(bytes);
+    let (size, etag) = (fields.u64()?, fields.array()?);
+    let ([has_sha1], sha1) = (fields.array()?, fields.array()?);
+    let count = usize::try_from(size.div_ceil(slice_size.get()).max(1)).ok()?;
+    let slices: Vec<[u8; 16]> = std::iter::from_fn(|| fields.array()).collect();
+    let whole = slices.len() == count && fields.0.is_empty();
+    whole.then(|| Digests { etag, slices, size, slice_size, sha1: (has_sha1 == 1).then_some(sha1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_settles_when_its_clock_has_moved_on() {
+        let now = UNIX_EPOCH + Duration::new(1000, 500_000_000);
+        for (written, changed, settled) in [
+            ((900, 1), (900, 1), true),
+            ((1000, 399_999_999), (900, 1), true),
+            ((1000, 400_000_000), (900, 1), false),
+            ((900, 1), (1000, 400_000_000), false),
+            ((1000, 500_000_000), (1000, 500_000_000), false),
+            // In whole seconds, as FAT keeps them.
+            ((998, 0), (998, 0), true),
+            ((999, 0), (999, 0), false),
+            ((900, 0), (999, 1), false),
+            // After now, and before 1970.
+            ((1000, 500_000_001), (900, 1), false),
+            ((900, 1), (2000, 1), false),
+            ((-1, 1), (900, 1), false),
+        ] {
+            assert_eq!(are_settled([written, changed], now), settled, "{written:?} {changed:?}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A pass as bytes, so that it can go on in another process.
+//!
+//! Layout, all numbers little-endian: slice size, the whole's chain, the slice's chain, the number of slices that are done and
+//! their MD5s, then one byte that says whether a SHA-1 follows, and its state. A chain is its four words, its length and its
+//! tail of 64 bytes.
+
+use std::num::NonZeroU64;
+
+use sha1::{
+    Sha1,
+    digest::common::hazmat::{SerializableState, SerializedState},
+};
+
+use crate::{
+    Error, ErrorKind, Kernel, OnePass,
+    chain::{BLOCK, Chain},
+};
+
+impl OnePass {
+    /// Everything that [`restore`](Self::restore) needs to go on from here, in 0.2 KiB and 16 bytes for each slice.
+    ///
+    /// Holds no checksum, and nothing about where the bytes came from.
+    pub fn save(&self) -> Vec<u8> {
+        let mut out = Writer(Vec::new());
+        out.u64(self.slice_size.get());
+        self.whole.save(&mut out);
+        self.slice.save(&mut out);
+        out.u64(self.slices.len() as u64);
+        for slice in &self.slices {
+            out.bytes(slice);
+        }
+        match &self.sha1 {
+            Some(sha1) => {
+                out.bytes(&[1]);
+                out.bytes(&sha1.serialize());
+            }
+            None => out.bytes(&[0]),
+        }
+        out.0
+    }
+
+    /// A pass that goes on where [`save`](Self::save) was called.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::State`] when the bytes cannot be a saved pass, and [`ErrorKind::Kernel`] when the environment names
+    /// a kernel that cannot be used.
+    pub fn restore(saved: &[u8]) -> Result<Self, Error> {
+        let kernel = Kernel::from_env()?;
+        let damaged = || Error::new(ErrorKind::State, "the saved state is damaged; hash from the start");
+        Self::read(&mut Reader(saved), kernel).ok_or_else(damaged)
+    }
+
+    fn read(from: &mut Reader, kernel: Kernel) -> Option<Self> {
+        let slice_size = NonZeroU64::new(from.u64()?)?;
+        let (whole, slice) = (Chain::restore(from)?, Chain::restore(from)?);
+        let count = usize::try_from(from.u64()?).ok()?;
+        let slices: Vec<[u8; 16]> = (0..count).map_while(|_| from.array()).collect();
+        let sha1 = match from.array()? {
+            [0] => None,
+            [1] => {
+                let state =
+                    SerializedState::<Sha1>::try_from(from.bytes(SerializedState::<Sha1>::default().len())?)
+                        .ok()?;
+                Some(Sha1::deserialize(&state).ok()?)
+            }
+            _ => return None,
+        };
+        // Each full slice but the last one has ended: it ends when the byte after it comes.
+        let covered = (count as u64).checked_mul(slice_size.get())?.checked_add(slice.len)?;
+        let plausible = slices.len() == count
+            && from.0.is_empty()
+            && covered == whole.len
+            && slice.len <= slice_size.get();
+        plausible.then_some(Self { kernel, slice_size, whole, slice, slices, sha1 })
+    }
+}
+
+impl Chain {
+    fn save(&self, out: &mut Writer) {
+        for word in self.words {
+            out.bytes(&word.to_le_bytes());
+        }
+        out.u64(self.len);
+        out.bytes(&self.tail);
+    }
+
+    fn restore(from: &mut Reader) -> Option<Self> {
+        let mut words = [0; 4];
+        for word in &mut words {
+            *word = u32::from_le_bytes(from.array()?);
+        }
+        Some(Self { words, len: from.u64()?, tail: from.array::<BLOCK>()? })
+    }
+}
+
+/// Appends fields to bytes.
+pub(crate) struct Writer(pub(crate) Vec<u8>);
+
+impl Writer {
+    pub(crate) fn u64(&mut self, number: u64) {
+        self.bytes(&number.to_le_bytes());
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+}
+
+/// Takes fields off the front of bytes; `None` when there are too few.
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.bytes(N)?.try_into().ok()
+    }
+
+    pub(crate) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (now, later) = self.0.split_at_checked(len)?;
+        self.0 = later;
+        Some(now)
+    }
+}
