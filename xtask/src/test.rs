@@ -36,12 +36,12 @@ const STEPS: &[Step] = &[
     step("tests", Full, &[], 30, &["cargo", "test", "--workspace", "--no-fail-fast"])
         .using(&[CURL, PYTHON, NODE, NPM, FORM_DATA, CHROMIUM]),
     step("aarch64", Full, &[], 60, &["cargo", "run", "--quiet", "--package", "xtask", "--", "aarch64"]),
-    step("benchmarks run", Full, &[], 30, &["cargo", "run", "--quiet", "--package", "xtask", "--", "bench", "hash", "--quick"]),
+    step("bench hash", Full, &[], 30, &["cargo", "run", "--quiet", "--package", "xtask", "--", "bench", "hash", "--quick"]),
     step("C library", Full, &[GXX, ABIGAIL, PKG_CONFIG, CMAKE], 60, &["cargo", "xtask", "capi"])
         .using(&[VALGRIND, LIBCURL]),
     step("docs", Full, &[], 10, &["cargo", "doc", "--workspace", "--no-deps"]),
     step("first command", Full, &[], 20, &["cargo", "run", "--release", "--bin", "pan123", "--", "upload", "--local", "README.md"]),
-    step("benchmarks run", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),
+    step("bench upload", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),
 ];
 
 /// When a step runs.
