@@ -1,4 +1,4 @@
-//! Dependencies point one way: `cli, capi -> upload -> {proto, hash, transport}`,
+//! Dependencies point one way: `cli -> capi -> upload -> {proto, hash, transport}`,
 //! `emulator -> {proto, hash}`, and nothing points back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "pan123-hash", "pan123-proto", "pan123-transport",
         "bytes", "crc32fast", "etcetera", "fastrand", "md-5", "rustix", "secrecy", "serde", "serde_json", "tempfile",
         "thiserror", "tokio", "tracing",
+    ]),
+    ("pan123-capi", &[
+        "pan123-hash", "pan123-upload",
+        "bytes", "libc", "libloading", "rustix", "serde_json", "tokio",
     ]),
     ("pan123-emulator", &[
         "pan123-hash", "pan123-proto",
