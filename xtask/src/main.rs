@@ -6,6 +6,7 @@ mod measure;
 mod picture;
 mod process;
 mod raw_writer;
+mod simulate;
 mod test;
 mod tools;
 mod workspace;
@@ -23,6 +24,8 @@ enum Task {
     Bench(bench::Bench),
     /// Record the program at work for the README.
     Picture,
+    /// Run the upload state machine in virtual time: goodput over links, random schedules of faults, scale.
+    Simulate(simulate::Options),
     /// Send a file's slices to an emulator as fast as sockets go (a part of `bench upload`).
     #[command(hide = true)]
     RawWriter(raw_writer::Options),
@@ -34,6 +37,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test(options) => test::run(&options),
         Task::Bench(bench) => bench::run(&bench),
         Task::Picture => picture::run(),
+        Task::Simulate(options) => simulate::run_task(&options),
         Task::RawWriter(options) => raw_writer::run(&options),
     }
 }
