@@ -135,7 +135,8 @@ impl Driver {
         let machine = self.upload.wake_at(&self.shared.link()).map(|at| self.shared.instant(at));
         let sending = self.under_way.values().any(|request| request.meter.is_some());
         // Counted from the last look, so that other uploads that move all the time do not put it off.
-        let look = if sending { self.looked + LOOK_EVERY } else { Instant::now() + Duration::from_secs(3600) };
+        let look =
+            if sending { self.looked + LOOK_EVERY } else { Instant::now() + Duration::from_secs(3600) };
         machine.map_or(look, |at| at.min(look))
     }
 
