@@ -6,6 +6,7 @@ mod bench;
 mod bench_hash;
 mod bench_upload;
 mod capi;
+mod cpp;
 mod header;
 mod measure;
 mod picture;
@@ -33,6 +34,8 @@ enum Task {
     Capi(capi::Options),
     /// Install the C library, its header, and what pkg-config and CMake need to find it.
     Install(capi::InstallOptions),
+    /// Check the C++ layer and the plugins with another compiler, and the programs in the guides.
+    Cpp,
     /// Make include/pan123.h from the crate of the C interface.
     Header(header::Options),
     /// Record the program at work for the README.
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Task::Aarch64 => aarch64::run(),
         Task::Capi(options) => capi::run(&options),
         Task::Install(options) => capi::install(&options),
+        Task::Cpp => cpp::run(),
         Task::Header(options) => header::run(&options),
         Task::Picture => picture::run(),
         Task::Simulate(options) => simulate::run_task(&options),

@@ -29,10 +29,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "bytes", "fastrand", "form_urlencoded", "http-body-util", "hyper", "hyper-util", "jiff", "md-5",
         "memchr", "serde", "serde_json", "sha1", "socket2", "thiserror", "tokio", "tracing",
     ]),
-    ("pan123-capi", &[
-        "pan123-hash", "pan123-upload",
-        "bytes", "libc", "libloading", "rustix", "serde_json", "tokio",
-    ]),
     ("pan123-cli", &[
         "pan123-capi", "pan123-emulator", "pan123-hash", "pan123-upload",
         "clap", "clap_complete", "etcetera", "indicatif", "serde", "serde_json", "tempfile", "tokio", "toml",

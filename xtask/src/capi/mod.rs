@@ -67,7 +67,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     let mut panics = tests();
     panics.args(["--features", "test-panic", "--", "a_panic_in_every_function"]);
-    for mut command in [tests(), panics] {
+    let mut others = workspace.cargo();
+    others.args([
+        "test",
+        "--package",
+        "pan123-capi",
+        "--test",
+        "cpp",
+        "--test",
+        "loadable",
+        "--no-fail-fast",
+    ]);
+    for mut command in [tests(), panics, others] {
         let said = sh(command.env("PAN123_LIB_DIR", &dist.lib), 20, &workspace)?;
         for line in said.lines().filter(|line| line.starts_with("test result") || line.starts_with("SKIPPED"))
         {
