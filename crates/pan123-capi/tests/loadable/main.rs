@@ -1,4 +1,6 @@
 //! The plugins of `examples/plugins`, and bad ones in C++ and Rust, loaded by a program in C.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![cfg(target_os = "linux")]
 
 #[path = "../../../../examples/plugins/sqlite_store/src/abi.rs"]
