@@ -151,7 +151,8 @@ fn every_request_is_logged_without_tokens() {
         .iter()
         .map(|request| (request.line.split(' ').nth(1).unwrap().to_owned(), request.status.map(u64::from)))
         .collect();
-    (ours.sort(), theirs.sort());
+    ours.sort();
+    theirs.sort();
     assert_eq!(ours, theirs);
     let failed: Vec<_> = lines.iter().filter(|line| line.get("error").is_some()).collect();
     assert!(failed.len() == 1 && failed[0]["code"].as_i64() == Some(200), "{failed:?}");
