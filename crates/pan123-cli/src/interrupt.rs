@@ -12,6 +12,9 @@ pub(crate) struct Interrupt(watch::Receiver<bool>);
 /// The exit code after an interrupt: 128 and the number of SIGINT, as shells have it.
 const EXIT_CODE: i32 = 130;
 
+/// Signals that come this soon after the first belong to it.
+const SAME_REQUEST: std::time::Duration = std::time::Duration::from_millis(500);
+
 impl Interrupt {
     /// Listens from now on. Within a tokio runtime.
     pub(crate) fn listen() -> Result<Self, Error> {
@@ -22,8 +25,14 @@ impl Interrupt {
         tokio::spawn(async move {
             signals.next().await;
             asked.send_replace(true);
-            signals.next().await;
-            std::process::exit(EXIT_CODE);
+            // `timeout` and others signal a program and then its group: that is one request, not two.
+            let first = tokio::time::Instant::now();
+            loop {
+                signals.next().await;
+                if first.elapsed() >= SAME_REQUEST {
+                    std::process::exit(EXIT_CODE);
+                }
+            }
         });
         Ok(Self(receiver))
     }

@@ -332,7 +332,8 @@ impl Exchange {
         let head = self.head(&request.clocks).await?;
         let early = self.flow.answered();
         let answer = answer(head, &self.host, early, request.clocks.answer).await?;
-        self.complete = !early;
+        // A gateway that fails often closes the connection right after; the next body would break on it.
+        self.complete = !early && answer.status < 500;
         Ok(answer)
     }
 

@@ -241,8 +241,26 @@ impl Service {
         self.transport.send(request).await.map_err(|error| transport_error(endpoint, error))
     }
 
+    /// The servers among these that can be used. Fails if there are some, and none can be.
     fn safe(&self, endpoint: Endpoint, servers: &[Arc<str>]) -> Result<Vec<Arc<str>>, Error> {
-        servers.iter().map(|server| Ok(self.server(endpoint, server)?.to_string().into())).collect()
+        let mut safe: Vec<Arc<str>> = Vec::with_capacity(servers.len());
+        let mut refused = None;
+        for server in servers {
+            match ServerUrl::named_by_service(server, &self.plain_http) {
+                Ok(url) => safe.push(url.to_string().into()),
+                Err(error) => {
+                    tracing::warn!(call = endpoint.name(), "an upload host is left out: {error}");
+                    refused = Some(error);
+                }
+            }
+        }
+        match refused {
+            Some(error) if safe.is_empty() => {
+                let words = format!("no upload host can be used: {error}");
+                Err(Error::from(Failure::local(endpoint, Class::Protocol, words)).with_source(error))
+            }
+            _ => Ok(safe),
+        }
     }
 
     fn server(&self, endpoint: Endpoint, server: &str) -> Result<ServerUrl, Error> {

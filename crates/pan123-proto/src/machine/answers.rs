@@ -16,6 +16,8 @@ use crate::{Class, Endpoint, Failure};
 const MISSES_ALONE_MIN: usize = 2;
 /// Lone slices that may miss the gateway's line in a row, however many servers there are.
 const MISSES_ALONE_MAX: usize = 4;
+/// How often a slice meets no server before other upload hosts are asked for, once.
+const HOSTS_AFTER: u32 = 3;
 /// How often a slice is tried when the service refuses it in words that this crate does not know.
 const REFUSALS_MAX: u32 = 3;
 /// How often a request is tried whose connection breaks each time although bytes do get out in between.
@@ -118,7 +120,13 @@ impl Upload {
         if single {
             self.step = Step::Turn(Turn::new(TurnKind::Single { server: first }, now));
         } else if let Some(remote) = &mut self.remote {
-            remote.servers = hosts;
+            // Those that the upload had stay, behind the new ones: an upload host that is down may come back.
+            let known = std::mem::replace(&mut remote.servers, hosts);
+            for server in known {
+                if !remote.servers.contains(&server) {
+                    remote.servers.push(server);
+                }
+            }
             self.step = self.next_step(now);
         }
     }
@@ -188,7 +196,12 @@ impl Upload {
             return self.turn_refused(now, link, kind, failure, end, failures);
         }
         let refused = matches!(failure.class, Class::Refused | Class::NotFound | Class::VerifyFailed);
+        let has_servers = self.remote.as_ref().is_some_and(|remote| !remote.servers.is_empty());
         match kind {
+            // Other hosts would have been welcome; it goes on with those it has.
+            TurnKind::Domain { single: false } if has_servers && failure.class != Class::RateLimited => {
+                self.step = self.next_step(now);
+            }
             TurnKind::Single { .. } if failure.class != Class::RateLimited => {
                 self.single_in_vain(now, failure)
             }
@@ -301,15 +314,21 @@ impl Upload {
         };
     }
 
-    fn slice_failed(&mut self, now: Duration, link: &mut Link, sent: Sent, failure: Failure, bytes: u64) {
+    fn slice_failed(&mut self, now: Duration, link: &mut Link, sent: Sent, mut failure: Failure, bytes: u64) {
         let Some(mut flight) = link.slice_lost(sent.key, now) else { return };
         flight.end(bytes);
         let (no, attempt) = (sent.slice.no, sent.attempt);
         let elapsed = now.saturating_sub(flight.started);
         let at_the_line = elapsed >= link.body_line().mul_f64(LINE_REACHED)
             && matches!(failure.class, Class::Server | Class::Interrupted);
-        if failure.class == Class::BodyTimeout || at_the_line {
+        // Words about a body that took too long mean nothing when it took no time and went fast.
+        let needed = flight.len as f64 / link.body_line().as_secs_f64();
+        let slow = elapsed >= link.body_line() / 2 || flight.rate_overall(now) < needed;
+        if at_the_line || (failure.class == Class::BodyTimeout && slow) {
             return self.slice_missed_line(now, link, &sent, &flight, failure);
+        }
+        if failure.class == Class::BodyTimeout {
+            failure.class = Class::Server;
         }
         match failure.class {
             Class::RateLimited => link.slice_refused(&flight, now, failure.retry_after),
@@ -333,6 +352,11 @@ impl Upload {
             self.put_back(no, now, false);
             return self.restart(now, link, failure, Some(no), attempt, false);
         }
+        let dead_end = failure.class == Class::Connect && attempt >= HOSTS_AFTER && !self.hosts_asked;
+        if dead_end {
+            self.put_back(no, now, true);
+            return self.ask_for_hosts(now, link);
+        }
         if self.given_up(now, &failure, attempt) {
             self.put_back(no, now, false);
             let kind =
@@ -342,6 +366,13 @@ impl Upload {
         let wait = self.pause(link, &failure, attempt);
         self.put_back(no, now + wait, failure.class != Class::RateLimited);
         self.tell_retry(&failure, Some(no), attempt, wait);
+    }
+
+    /// None of the servers that `create` named may be there any more, above all when it was asked in an earlier run.
+    fn ask_for_hosts(&mut self, now: Duration, link: &mut Link) {
+        self.hosts_asked = true;
+        self.abort_all(now, link);
+        self.step = Step::Turn(Turn::new(TurnKind::Domain { single: false }, now));
     }
 
     /// The gateway gave up on the body. With others in flight, fewer will do; alone, the uplink is too slow.

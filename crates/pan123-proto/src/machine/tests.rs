@@ -417,7 +417,7 @@ fn a_single_request_is_used_while_create_waits_and_falls_back_to_slices() {
     bench.upload.spec.size = 1000;
     bench.link.take(Endpoint::Create, Duration::ZERO);
     assert_eq!(bench.reply(Reply::Hosts(vec!["h".into()])), Call::Domain);
-    assert!(matches!(bench.fail(Class::Server), Call::Single { .. }));
+    assert!(matches!(bench.fail(Class::Refused), Call::Single { .. }));
     bench.create();
     bench.send_all();
     bench.reply(STORED);

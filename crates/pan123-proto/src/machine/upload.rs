@@ -35,6 +35,8 @@ pub struct Upload {
     pub(super) unanswered: bool,
     /// `single/create` was tried in vain.
     pub(super) single_failed: bool,
+    /// Other upload hosts were asked for, because none of those known could be reached.
+    pub(super) hosts_asked: bool,
     /// Servers to which a slice missed the gateway's line although it was alone, in a row.
     pub(super) misses_alone: Vec<Arc<str>>,
     /// Bytes of slices that were sent a second time while the first copy was on its way.
@@ -115,6 +117,7 @@ impl Upload {
             restarts: Vec::new(),
             unanswered: false,
             single_failed: false,
+            hosts_asked: false,
             misses_alone: Vec::new(),
             hedged: 0,
             rng: fastrand::Rng::with_seed(seed),
