@@ -18,10 +18,13 @@ const STRICT: &[&str] =
 /// Where the guides are.
 const GUIDES: &[&str] = &["docs/c-api.md", "docs/plugins.md"];
 
+/// Looks at something, and says in a few words what it saw.
+type Check = fn(&Workspace) -> anyhow::Result<String>;
+
 /// Runs the checks, and says of each what it saw.
 pub(crate) fn run() -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
-    let checks: &[(&str, fn(&Workspace) -> anyhow::Result<String>)] = &[
+    let checks: &[(&str, Check)] = &[
         ("programs in guides", programs_in_guides),
         ("another compiler", another_compiler),
         ("plugin in Rust", plugin_in_rust),

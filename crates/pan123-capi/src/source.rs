@@ -1,6 +1,11 @@
 //! Sources: files, memory, and whatever the host can read at an offset.
 
-use std::{ffi::c_char, io, sync::Arc, time::Duration};
+use std::{
+    ffi::c_char,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use libc::size_t;
@@ -128,6 +133,29 @@ pub(crate) struct Reading {
     pub(crate) resume_key: Option<String>,
 }
 
+/// Calls that have not returned, and when one last began or returned.
+#[derive(Default)]
+struct Pending(Mutex<(u32, Option<Instant>)>);
+
+impl Pending {
+    fn change(&self, by: i32) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = state.0.saturating_add_signed(by);
+        // More calls on top of those that hang are no sign of life.
+        if by < 0 || state.0 == 1 {
+            state.1 = Some(Instant::now());
+        }
+    }
+
+    fn hang(&self) -> bool {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 > 0 && state.1.is_some_and(|since| since.elapsed() > HANGS_AFTER)
+    }
+}
+
+/// Calls that take longer count as hanging.
+const HANGS_AFTER: Duration = Duration::from_millis(250);
+
 impl Given {
     pub(crate) fn size(&self) -> u64 {
         match self {
@@ -146,6 +174,7 @@ impl Given {
                 host: host.clone(),
                 size: *size,
                 reading: reading.clone(),
+                pending: Pending::default(),
             })),
         }
     }
@@ -198,6 +227,7 @@ struct HostSource {
     host: Arc<Host<pan123_source_vtable>>,
     size: u64,
     reading: Reading,
+    pending: Pending,
 }
 
 impl HostSource {
@@ -207,6 +237,7 @@ impl HostSource {
     ) -> io::Result<T> {
         let Reading { calls, cancel, limit, stalled, .. } = &self.reading;
         let (host, given_up) = (self.host.clone(), cancel.clone());
+        self.pending.change(1);
         let answer = calls.call_blocking(cancel, *limit, move || {
             // It may have waited long for its turn.
             if given_up.is_fired() {
@@ -214,6 +245,7 @@ impl HostSource {
             }
             function(&host)
         });
+        self.pending.change(-1);
         answer.and_then(|answer| answer).map_err(|fault| {
             if fault.code == PAN123_E_SOURCE_STALLED {
                 stalled.fire();
@@ -269,6 +301,10 @@ impl SourceRead for HostSource {
             Ok(identity)
         })?;
         Ok(Identity { size: identity.size, mtime_ns: identity.mtime_ns, inode: identity.inode, device: 0 })
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.pending.hang()
     }
 
     fn describe(&self) -> String {

@@ -1,5 +1,6 @@
 //! `pan123 upload --plugin FILE[=CONFIG]` with the plugins of `examples/plugins`, and with bad ones.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 #[path = "../../pan123-capi/tests/loadable/objects.rs"]
 mod objects;

@@ -50,6 +50,7 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) 
         source_error: None,
         last_error: None,
         bytes_sent: 0,
+        waiting: 0,
         started,
         shared,
         job,
@@ -75,6 +76,8 @@ struct Driver {
     last_error: Option<Error>,
     /// File bytes of requests that are over.
     bytes_sent: u64,
+    /// Slices that the link was told to be waiting for the source.
+    waiting: u32,
     started: Instant,
     shared: Arc<Shared>,
     job: Arc<Job>,
@@ -279,6 +282,12 @@ impl Driver {
 
     /// Looks at the bodies under way.
     fn look(&mut self) {
+        let is_waiting = self.job.source.is_waiting();
+        self.tell_waiting(is_waiting);
+        if is_waiting {
+            // That they do not move says nothing about the link.
+            return;
+        }
         let moves: Vec<Input> = self
             .under_way
             .iter()
@@ -291,6 +300,17 @@ impl Driver {
         let mut link = self.shared.link();
         for input in moves {
             self.upload.handle(now, &mut link, input);
+        }
+    }
+
+    /// Tells the link how many slices wait for the source rather than for the line.
+    fn tell_waiting(&mut self, is_waiting: bool) {
+        let slices = self.under_way.values().filter(|request| request.endpoint == Endpoint::Slice).count();
+        let waiting = if is_waiting { u32::try_from(slices).unwrap_or(0) } else { 0 };
+        let before = std::mem::replace(&mut self.waiting, waiting);
+        if before != waiting {
+            self.shared.link().slices_waiting(before, waiting);
+            self.shared.moved.notify_waiters();
         }
     }
 
@@ -356,6 +376,7 @@ const CLOSE_FOR: Duration = Duration::from_millis(200);
 impl Drop for Driver {
     /// However the driver ends, by a panic or with its runtime: its places on the link are given back.
     fn drop(&mut self) {
+        self.tell_waiting(false);
         if !self.upload.is_over() {
             self.tell(Input::Stop(Stop::Pause));
         }

@@ -179,6 +179,63 @@ static void stall(void)
     pan123_options_free(o);
 }
 
+/* The same, but the sources hang only after their digests are known, when their slices are under way. */
+struct half {
+    uint64_t seed, passed;
+};
+
+static pan123_status read_half(uintptr_t ctx, uint64_t offset, uint8_t *buf, size_t len, size_t *out_n, pan123_error **err)
+{
+    struct half *half = (struct half *)ctx;
+    (void)err;
+    if (__atomic_fetch_add(&half->passed, len, __ATOMIC_SEQ_CST) >= LEN) gate_wait(&gate);
+    memset(buf, (int)((half->seed + offset) >> 12), len);
+    *out_n = len;
+    return PAN123_OK;
+}
+
+static void stall_while_sending(void)
+{
+    enum { COUNT = 24 };
+    static const pan123_source_vtable vt = { { sizeof vt, 0, NULL, NULL }, read_half, NULL };
+    static struct half halves[COUNT];
+    pan123_options *o = new_options();
+    pan123_client *c = NULL;
+    pan123_source *good = memory_source(content, LEN);
+    pan123_upload *stalled[COUNT], *u;
+    pan123_result *r = NULL;
+    gate.open = gate.waiting = gate.released = 0;
+    CHECK_OK(pan123_options_set_u64(o, PAN123_OPT_VIP_RATES, 1, &err));
+    CHECK_OK(pan123_options_set_u64(o, PAN123_OPT_SLICES_IN_FLIGHT, 4, &err));
+    CHECK_OK(pan123_options_set_u64(o, PAN123_OPT_SOURCE_TIMEOUT_MS, 600000, &err));
+    CHECK_OK(pan123_client_new(o, NULL, NULL, NULL, NULL, &c, &err));
+    for (uint64_t i = 0; i < COUNT; i++) {
+        char name[32];
+        pan123_source *s = NULL;
+        halves[i].seed = (i + 1) << 32;
+        snprintf(name, sizeof name, "half %d", (int)i);
+        CHECK_OK(pan123_source_new(&vt, (uintptr_t)&halves[i], LEN, &s, &err));
+        stalled[i] = start_upload(c, s, name, i);
+        pan123_source_free(s);
+    }
+    /* Six times as many as there are places for slices. */
+    gate_full(&gate, COUNT);
+    u = start_upload(c, good, "good among halves", 0);
+    CHECK_OK(pan123_upload_wait(u, 60000, &r, &err));
+    pan123_result_free(r);
+    pan123_upload_free(u);
+    for (int i = 0; i < COUNT; i++) {
+        pan123_upload_cancel(stalled[i]);
+        CHECK_STATUS(PAN123_E_CANCELLED, pan123_upload_wait(stalled[i], 5000, &r, &err));
+        pan123_upload_free(stalled[i]);
+    }
+    gate_open(&gate);
+    CHECK_OK(pan123_client_shutdown(c, 1, 60000, &err));
+    pan123_client_free(c);
+    pan123_source_free(good);
+    pan123_options_free(o);
+}
+
 /* A source that takes too long fails its upload, and says so. */
 static void time_limit(void)
 {
@@ -261,6 +318,7 @@ int main(void)
     stop_call(0);
     time_limit();
     stall();
+    stall_while_sending();
     free(content);
     puts("ok");
     return 0;

@@ -2,6 +2,7 @@
 //!
 //! Programs are compiled against the library of this build, or against the released one in `PAN123_LIB_DIR`.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 #[path = "../programs/support.rs"]
 #[allow(dead_code, reason = "shared with the programs in C")]

@@ -1,5 +1,6 @@
 //! The plugins of `examples/plugins`, and bad ones in C++ and Rust, loaded by a program in C.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 #[path = "../../../../examples/plugins/sqlite_store/src/abi.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "it is of another crate, and only looked at")]
@@ -154,7 +155,8 @@ fn every_request_is_logged_without_tokens() {
         .iter()
         .map(|request| (request.line.split(' ').nth(1).unwrap().to_owned(), request.status.map(u64::from)))
         .collect();
-    (ours.sort(), theirs.sort());
+    ours.sort();
+    theirs.sort();
     assert_eq!(ours, theirs);
     let failed: Vec<_> = lines.iter().filter(|line| line.get("error").is_some()).collect();
     assert!(failed.len() == 1 && failed[0]["code"].as_i64() == Some(200), "{failed:?}");

@@ -21,6 +21,8 @@ pub struct Link {
     servers: Servers,
     window: Window,
     flights: Flights,
+    /// Slices in flight that wait for bytes of their own source, and so leave their places to others.
+    waiting: u32,
     /// Average time that a slice took, in seconds.
     slice_secs: Option<f64>,
     /// Retries that may go at once; see [`RETRY_COST`].
@@ -43,6 +45,7 @@ impl Link {
             servers: Servers::default(),
             window: Window::new(policy.parallel),
             flights: Flights::default(),
+            waiting: 0,
             slice_secs: None,
             retries: RETRIES_MAX,
             hosts: Arc::default(),
@@ -79,6 +82,12 @@ impl Link {
     /// Slices in flight, over all uploads.
     pub fn slices_in_flight(&self) -> u32 {
         self.flights.count()
+    }
+
+    /// Says that of an upload's slices in flight `now` wait for their own source, where `before` did. As long as they
+    /// do, as many others may go in their places.
+    pub fn slices_waiting(&mut self, before: u32, now: u32) {
+        self.waiting = self.waiting.saturating_sub(before) + now;
     }
 
     /// Acknowledged bytes per second, once measured.
@@ -142,7 +151,8 @@ impl Link {
     }
 
     fn has_place(&self, now: Duration) -> bool {
-        self.flights.count() < self.window.limit() && self.ready_at(Endpoint::Slice) <= now
+        self.flights.count().saturating_sub(self.waiting) < self.window.limit()
+            && self.ready_at(Endpoint::Slice) <= now
     }
 
     fn take_place(&mut self, url: &Arc<str>, len: u64, now: Duration) -> FlightKey {
