@@ -18,7 +18,7 @@ const STRICT: &[&str] =
 /// Where the guides are.
 const GUIDES: &[&str] = &["docs/c-api.md", "docs/plugins.md"];
 
-/// Looks at something, and says in a few words what it saw.
+/// Looks at one thing, and says what it saw.
 type Check = fn(&Workspace) -> anyhow::Result<String>;
 
 /// Runs the checks, and says of each what it saw.

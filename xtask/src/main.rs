@@ -12,6 +12,7 @@ mod measure;
 mod picture;
 mod process;
 mod raw_writer;
+mod simulate;
 mod test;
 mod tools;
 mod workspace;
@@ -39,6 +40,8 @@ enum Task {
     Header(header::Options),
     /// Record the program at work for the README.
     Picture,
+    /// Run the upload state machine in virtual time: goodput over links, random schedules of faults, scale.
+    Simulate(simulate::Options),
     /// Send a file's slices to an emulator as fast as sockets go (a part of `bench upload`).
     #[command(hide = true)]
     RawWriter(raw_writer::Options),
@@ -55,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         Task::Cpp => cpp::run(),
         Task::Header(options) => header::run(&options),
         Task::Picture => picture::run(),
+        Task::Simulate(options) => simulate::run_task(&options),
         Task::RawWriter(options) => raw_writer::run(&options),
     }
 }

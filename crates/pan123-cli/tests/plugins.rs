@@ -1,4 +1,6 @@
 //! `pan123 upload --plugin FILE[=CONFIG]` with the plugins of `examples/plugins`, and with bad ones.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

@@ -1,6 +1,8 @@
 //! `include/pan123.hpp`: it stands alone in every dialect, and does what it says, run against the emulator.
 //!
 //! Programs are compiled against the library of this build, or against the released one in `PAN123_LIB_DIR`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

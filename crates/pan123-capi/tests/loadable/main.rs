@@ -1,4 +1,6 @@
 //! The plugins of `examples/plugins`, and bad ones in C++ and Rust, loaded by a program in C.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
