@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 #[path = "../programs/support.rs"]
 #[allow(dead_code, reason = "shared with the programs in C")]

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 #[path = "../../../../examples/plugins/sqlite_store/src/abi.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "it is of another crate, and only looked at")]
