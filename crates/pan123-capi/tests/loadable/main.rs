@@ -26,13 +26,14 @@ const SIZE: usize = 50_000_000;
 /// The program that loads plugins.
 fn program() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        let program = scratch("loadable").join("run");
-        let flags: Vec<&str> = ["-std=c99"].iter().chain(STRICT).copied().collect();
-        compile("gcc", &crate_dir().join("tests/loadable/run.c"), &program, Link::Shared, &flags);
-        program
-    };
-    BUILT.get_or_init(build).clone()
+    BUILT.get_or_init(|| build_program("run", &[])).clone()
+}
+
+fn build_program(name: &str, extra: &[&str]) -> PathBuf {
+    let program = scratch("loadable").join(name);
+    let flags: Vec<&str> = ["-std=c99"].iter().chain(STRICT).chain(extra).copied().collect();
+    compile("gcc", &crate_dir().join("tests/loadable/run.c"), &program, Link::Shared, &flags);
+    program
 }
 
 /// A service, and a file to upload to it.
@@ -51,7 +52,11 @@ impl Place {
 
     /// Uploads with plugins, each with its configuration, and returns whether it went well and what was printed.
     fn upload(&self, plugins: &[(&PathBuf, &str)]) -> (bool, String) {
-        let mut command = Command::new(program());
+        self.upload_with(program(), plugins)
+    }
+
+    fn upload_with(&self, program: PathBuf, plugins: &[(&PathBuf, &str)]) -> (bool, String) {
+        let mut command = Command::new(program);
         command.arg(&self.file).arg("remote");
         command.args(plugins.iter().map(|(path, config)| format!("{}={config}", path.display())));
         self.service.tell(&mut command);
@@ -207,6 +212,28 @@ fn a_database_that_is_none_is_an_error_that_says_so() {
     ] {
         place.check_bad(&[(&store, config), (&tokens, HELPER)], words);
     }
+}
+
+#[test]
+fn sanitizers_find_nothing_in_the_plugins() {
+    const SANITIZED: &[&str] = &["-fsanitize=address,undefined", "-fno-sanitize-recover"];
+    let program = build_program("run-sanitized", SANITIZED);
+    let tokens = objects::in_c("tokens-sanitized", "examples/plugins/token_helper.c", SANITIZED);
+    let log = objects::in_c("log-sanitized", "examples/plugins/request_log.c", SANITIZED);
+    let cpp = objects::in_cpp("cpp-sanitized", "crates/pan123-capi/tests/loadable/throws.cpp", SANITIZED);
+    let place = Place::new(SIZE);
+    let path = place.service.dir.path().join("log");
+    let fault = Fault::new(Endpoint::Slice, Action::Reset).slices(2).attempts(1);
+    place.service.emulator().add_fault(fault).unwrap();
+    let stale = "read -r refused; if [ \"$refused\" ]; then echo $PAN123_ACCESS_TOKEN; else echo stale; fi";
+    let log = (&log, path.to_str().unwrap());
+    let (_, text) = place.upload_with(program.clone(), &[log, (&tokens, "exit 1")]);
+    assert!(text.contains("PAN123_E_LOGIN"), "{text}");
+    let (_, text) = place.upload_with(program.clone(), &[(&cpp, "get")]);
+    assert!(text.contains("thrown by get"), "{text}");
+    // A sanitizer that finds something, also a leak, ends the program with another code.
+    let (done, text) = place.upload_with(program, &[log, (&tokens, stale), (&cpp, "save")]);
+    assert!(done, "{text}");
 }
 
 #[test]

@@ -48,7 +48,8 @@ pub(crate) fn in_c(name: &str, source: &str, definitions: &[&str]) -> PathBuf {
 pub(crate) fn in_cpp(name: &str, source: &str, flags: &[&str]) -> PathBuf {
     let object = object(name);
     let all = ["-shared", "-fPIC", "-std=c++17", "-g", "-Wall", "-Wextra", "-Wshadow", "-Werror"];
-    // Nothing may be missing: the host does not give it our library.
+    // Nothing of ours may be missing: the host does not give it our library. Sanitizers leave theirs to the program.
+    let whole = if flags.iter().any(|flag| flag.contains("sanitize")) { "-Wl,-z,now" } else { "-Wl,-z,defs" };
     make(
         Command::new("g++")
             .args(all)
@@ -56,7 +57,7 @@ pub(crate) fn in_cpp(name: &str, source: &str, flags: &[&str]) -> PathBuf {
             .arg("-I")
             .arg(root().join("include"))
             .arg(root().join(source))
-            .arg("-Wl,-z,defs")
+            .arg(whole)
             .arg("-o")
             .arg(&object),
     );
