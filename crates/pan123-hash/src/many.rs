@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Buffers that are taken together. Bounds the memory for their jobs, about 1 KiB each.
-const GROUP: usize = 4096;
+const GROUP: usize = 512;
 
 /// Hashes many buffers, each for itself; the digests come in the order of the buffers.
 ///
