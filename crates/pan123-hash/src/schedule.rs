@@ -2,21 +2,23 @@
 //!
 //! A *job* is one chain and the blocks that it still has to take. There are two ways to run jobs:
 //!
-//! * **wide**: as many at once as the kernel has lanes. The longest go first; a lane that runs out takes the next job.
+//! * **wide**: as many at once as the kernel has lanes. The longest go first; a lane that runs out takes the
+//!   next job.
 //! * **narrow**: two at once through the kernel's pair, where a chain is about twice as fast as in a lane.
 //!
-//! Wide moves more bytes in all, narrow brings one long chain to its end sooner. So jobs run wide until either too few
-//! are left to make that pay, or the longest is as long as all the others together. Then the others fit into the
-//! shadow of the longest, as the second chain of its pair, and nothing can be faster than that. Neither condition
-//! goes away once it holds, so there is one change at most.
+//! Wide moves more bytes in all, narrow brings one long chain to its end sooner. So jobs run wide until
+//! either too few are left to make that pay, or the longest is as long as all the others together. Then the
+//! others fit into the shadow of the longest, as the second chain of its pair, and nothing can be faster than
+//! that. Neither condition goes away once it holds, so there is one change at most.
 
 use crate::{
     Error, Kernel,
-    chain::{BLOCK, Chain, blocks},
-    kernel::LANES_MAX,
+    chain::{BLOCK, Chain},
+    kernel::{LANES_MAX, blocks},
 };
 
-/// Blocks taken by one call of a kernel at most, so that progress and cancelling keep up and a pair is chosen anew.
+/// Blocks taken by one call of a kernel at most, so that progress and cancelling keep up and a pair is chosen
+/// anew.
 const CALL_BLOCKS_MAX: usize = 1024;
 
 /// How many jobs may take turns as the second of a pair.
@@ -182,8 +184,8 @@ impl Schedule<'_, '_> {
 
     fn narrow(&mut self) -> Result<(), Error> {
         loop {
-            // The last few take turns, so that two of them end together: three alike then take as long as one and a half,
-            // not two.
+            // The last few take turns, so that two of them end together: three alike then take as long as one
+            // and a half, not two.
             let few = self.active.len() + self.waiting.len() <= TURNS_MAX;
             self.activate(if few { TURNS_MAX } else { 2 });
             if self.active.len() > 2 {

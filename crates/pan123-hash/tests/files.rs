@@ -142,14 +142,16 @@ fn one_bad_file_leaves_the_others_alone() {
     assert_eq!(got[4].as_ref().unwrap(), &expected(&data[1..], MIB as u64));
 }
 
-/// Hashes a file of 40 MiB, more than is read ahead, and does something to it when its first bytes have been hashed.
+/// Hashes a file of 40 MiB, more than is read ahead, and does something to it when its first bytes have been
+/// hashed.
 fn disturbed(disturb: impl Fn(&Path) + Sync) -> Vec<Error> {
     let data = random(40 * MIB);
     [false, true]
         .map(|as_many| {
             let dir = Dir::new();
             let path = dir.file("file", &data);
-            // In the past, so that writing to it changes its time however coarse the clock of the file system is.
+            // In the past, so that writing to it changes its time however coarse the clock of the file system
+            // is.
             let file = File::options().write(true).open(&path).expect("it was just written");
             file.set_modified(SystemTime::now() - Duration::from_secs(1000)).expect("a time");
             let calls = AtomicUsize::new(0);
