@@ -2,8 +2,9 @@
 //! the sockets of an emulator that throws it away.
 //!
 //! Each client is a process of its own, and each run has a fresh emulator, so that nothing is known
-//! from the run before. The clients take turns; what is reported is the median of the rounds, and
-//! ratios are between medians of the same table.
+//! from the run before. The clients take turns, and what is reported is the median over the rounds.
+
+mod figures;
 
 use std::{
     fs::{self, File},
@@ -14,11 +15,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use serde::Serialize;
+use figures::{Ratio, Report, Run, SUBJECTS, Subject, ratios, table};
 use wait4::Wait4;
 
 use crate::{
-    bench::{Machine, median, write_report},
+    bench::{Machine, write_report},
     measure::{self, Measured},
     process,
     tools::{CLIENTS, PYTHON, Tools, VENV},
@@ -50,58 +51,6 @@ const RSS_FILES_BYTES: [u64; 3] = [100 * MIB, 1 << 30, 10_000_000_000];
 const LIMIT: Duration = Duration::from_secs(300);
 const TOKEN: &str = "bench-token";
 
-/// Whose turn it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Subject {
-    /// `pan123 upload`.
-    Pan123,
-    /// `pan123 hash`: the part of an upload before the first byte is sent.
-    Pan123Hash,
-    /// The same bytes over as many sockets, and nothing else.
-    RawWriter,
-    /// From PyPI.
-    Aio123pan,
-    /// From PyPI.
-    Py123panClient,
-}
-
-/// One run of one client.
-#[derive(Serialize)]
-struct Run {
-    subject: Subject,
-    round: u32,
-    file_bytes: u64,
-    /// From its first own action to its end; interpreters have started by then.
-    whole_s: f64,
-    /// From before the first slice to after the last, if it says so.
-    send_s: Option<f64>,
-    /// The client's CPU time in `whole_s`.
-    cpu_s: f64,
-    /// The client's peak memory.
-    rss_mib: f64,
-    /// The emulator's CPU time; it shares the machine with the client.
-    emulator_cpu_s: f64,
-}
-
-/// What is written to `docs/bench/upload.json`.
-#[derive(Serialize)]
-struct Report<'a> {
-    command: String,
-    machine: Machine,
-    slices_in_flight: u32,
-    ratios: Vec<Ratio>,
-    runs: &'a [Run],
-}
-
-/// A figure with its goal.
-#[derive(Serialize)]
-struct Ratio {
-    what: &'static str,
-    value: f64,
-    goal: &'static str,
-}
-
 /// What all runs share.
 struct Bench {
     workspace: Workspace,
@@ -118,10 +67,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         if options.quick { (QUICK_FILE_BYTES, 1) } else { (FILE_BYTES, options.rounds.max(1)) };
     let file = bench.random_file(file_bytes)?;
 
-    use Subject::{Aio123pan, Pan123, Pan123Hash, Py123panClient, RawWriter};
+    let machine = Machine::this()?;
     let mut runs = Vec::new();
     for round in 1..=rounds {
-        for subject in [Pan123, RawWriter, Pan123Hash, Aio123pan, Py123panClient] {
+        for subject in SUBJECTS {
             eprintln!("round {round} of {rounds}: {subject:?}");
             runs.push(bench.run(subject, round, &file)?);
         }
@@ -129,7 +78,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let rss_files: &[u64] = if options.quick { &[] } else { &RSS_FILES_BYTES };
     for &bytes in rss_files {
         eprintln!("memory with a file of {bytes} bytes");
-        runs.push(bench.run(Pan123, 0, &bench.sparse_file(bytes)?)?);
+        runs.push(bench.run(Subject::Pan123, 0, &bench.sparse_file(bytes)?)?);
     }
 
     table(&runs);
@@ -143,7 +92,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     let report = Report {
         command: format!("cargo xtask bench upload --rounds {rounds} --in-flight {}", bench.in_flight),
-        machine: Machine::this()?,
+        machine,
         slices_in_flight: bench.in_flight,
         ratios,
         runs: &runs,
@@ -315,76 +264,4 @@ impl Drop for Emulator {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The median of `value` over the rounds of `subject`.
-fn middle(runs: &[Run], subject: Subject, value: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
-    median(runs.iter().filter(|run| run.subject == subject && run.round > 0).filter_map(value))
-}
-
-fn table(runs: &[Run]) {
-    println!(
-        "{:<18} {:>14} {:>9} {:>9} {:>12} {:>10} {:>14}",
-        "", "file bytes", "whole s", "send s", "CPU s/GiB", "RSS MiB", "emulator CPU s"
-    );
-    let mut seen: Vec<(Subject, u64)> = Vec::new();
-    for run in runs {
-        let kind = (run.subject, run.file_bytes);
-        if seen.contains(&kind) && run.round > 0 {
-            continue;
-        }
-        seen.push(kind);
-        let rounds: Vec<&Run> = runs
-            .iter()
-            .filter(|other| {
-                (other.subject, other.file_bytes, other.round > 0) == (kind.0, kind.1, run.round > 0)
-            })
-            .collect();
-        let middle = |value: fn(&Run) -> f64| median(rounds.iter().map(|run| value(run))).unwrap_or(f64::NAN);
-        let send =
-            median(rounds.iter().filter_map(|run| run.send_s)).map_or("-".to_owned(), |s| format!("{s:.3}"));
-        println!(
-            "{:<18} {:>14} {:>9.3} {send:>9} {:>12.2} {:>10.1} {:>14.2}",
-            format!("{:?}", run.subject),
-            run.file_bytes,
-            middle(|run| run.whole_s),
-            middle(Run::cpu_s_per_gib),
-            middle(|run| run.rss_mib),
-            middle(|run| run.emulator_cpu_s),
-        );
-    }
-}
-
-impl Run {
-    fn cpu_s_per_gib(&self) -> f64 {
-        self.cpu_s * f64::from(1 << 30) / self.file_bytes as f64
-    }
-}
-
-/// The figures that have goals.
-fn ratios(runs: &[Run]) -> Vec<Ratio> {
-    use Subject::{Aio123pan, Pan123, Pan123Hash, Py123panClient, RawWriter};
-    let whole = |subject| middle(runs, subject, |run| Some(run.whole_s)).unwrap_or(f64::NAN);
-    let send = |subject| middle(runs, subject, |run| run.send_s).unwrap_or(f64::NAN);
-    let cpu = |subject| middle(runs, subject, |run| Some(run.cpu_s_per_gib())).unwrap_or(f64::NAN);
-    let rss = runs.iter().filter(|run| run.subject == Pan123).map(|run| run.rss_mib).fold(0.0, f64::max);
-    let ratio = |what, value, goal| Ratio { what, value, goal };
-    vec![
-        ratio("speed of sending, pan123 / raw writer", send(RawWriter) / send(Pan123), "at least 0.90"),
-        ratio(
-            "time of the whole, pan123 / (its hash + raw writer's sending)",
-            whole(Pan123) / (whole(Pan123Hash) + send(RawWriter)),
-            "at most 1.10",
-        ),
-        ratio("time of the whole, aio123pan / pan123", whole(Aio123pan) / whole(Pan123), "above 1"),
-        ratio(
-            "time of the whole, py-123pan-client / pan123",
-            whole(Py123panClient) / whole(Pan123),
-            "above 1",
-        ),
-        ratio("CPU seconds per GiB, pan123", cpu(Pan123), "at most 1.6"),
-        ratio("CPU seconds per GiB, aio123pan / pan123", cpu(Aio123pan) / cpu(Pan123), "above 1"),
-        ratio("CPU seconds per GiB, py-123pan-client / pan123", cpu(Py123panClient) / cpu(Pan123), "above 1"),
-        ratio("peak memory of pan123 in MiB, the worst of all files", rss, "at most 32"),
-    ]
 }

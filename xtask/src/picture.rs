@@ -16,14 +16,14 @@ use vt100::{Cell, Color, Parser, Screen};
 
 use crate::{process, workspace::Workspace};
 
-const COLUMNS: NonZeroU16 = NonZeroU16::new(100).expect("not 0");
+const COLUMNS: NonZeroU16 = NonZeroU16::new(108).expect("not 0");
 const ROWS: NonZeroU16 = NonZeroU16::new(30).expect("not 0");
 /// Large enough to see the bar move.
-const FILE_BYTES: u64 = 1 << 30;
+const FILE_BYTES: u64 = 400 << 20;
 const FILE_NAME: &str = "film.mkv";
 const COMMAND: &str = "pan123 upload film.mkv --local";
 /// Frames closer together than this are one.
-const FRAME: f64 = 0.1;
+const FRAME: f64 = 0.15;
 /// How long the last frame stays before it all starts over.
 const LAST: f64 = 5.0;
 

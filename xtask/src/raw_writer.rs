@@ -1,7 +1,8 @@
 //! The fastest way to get a file's slices into sockets: read a frame, write it, nothing else.
 //!
 //! It hashes nothing and checks nothing, so only a server that does not look at the bytes takes it
-//! for a client. What it reaches is what any client may hope for.
+//! for a client. What it reaches is what any client may hope for. One thread per socket and writes
+//! that block are as fast on loopback as one thread that polls all sockets, and simpler.
 
 use std::{
     fs::File,

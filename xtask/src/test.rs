@@ -9,7 +9,10 @@ use anyhow::bail;
 
 use crate::{
     process::{self, Finished},
-    tools::{CHROMIUM, CLIPPY, CURL, FORM_DATA, NODE, NPM, Need, PYTHON, RUSTFMT, Tools},
+    tools::{
+        ABIGAIL, CHROMIUM, CLANG, CLIENTS, CLIPPY, CMAKE, CURL, FORM_DATA, GXX, LIBCURL, NODE, NPM, Need,
+        PKG_CONFIG, PYTHON, RUSTFMT, SQLITE, Tools, VALGRIND, VENV,
+    },
     workspace::Workspace,
 };
 
@@ -28,16 +31,22 @@ pub(crate) struct Options {
 const STEPS: &[Step] = &[
     step("format", Quick, &[RUSTFMT], 2, &["cargo", "fmt", "--all", "--check"]),
     step("clippy", Quick, &[CLIPPY], 20, &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    step("C header", Quick, &[], 10, &["cargo", "xtask", "header", "--check"]),
     step("unit tests", OnlyQuick, &[], 10, &["cargo", "test", "--lib", "--bins", "--no-fail-fast"]),
     step("tests", Full, &[], 30, &["cargo", "test", "--workspace", "--no-fail-fast"])
-        .using(&[CURL, PYTHON, NODE, NPM, FORM_DATA, CHROMIUM]),
+        .using(&[CURL, PYTHON, NODE, NPM, FORM_DATA, CHROMIUM, GXX, PKG_CONFIG, SQLITE]),
     step("address sanitizer", Full, &[], 30, &[
         "env", "RUSTC_BOOTSTRAP=1", "RUSTFLAGS=-Zsanitizer=address", "CARGO_TARGET_DIR=target/sanitizer", "cargo", "test",
         "--target", "x86_64-unknown-linux-gnu", "--package", "pan123-hash", "--lib", "--tests",
     ]),
     step("aarch64", Full, &[], 60, &["cargo", "run", "--quiet", "--package", "xtask", "--", "aarch64"]),
-    step("benchmarks run", Full, &[], 30, &["cargo", "run", "--quiet", "--package", "xtask", "--", "bench", "hash", "--quick"]),
+    step("bench hash", Full, &[], 30, &["cargo", "run", "--quiet", "--package", "xtask", "--", "bench", "hash", "--quick"]),
+    step("C library", Full, &[GXX, ABIGAIL, PKG_CONFIG, CMAKE], 60, &["cargo", "xtask", "capi"])
+        .using(&[VALGRIND, LIBCURL]),
+    step("C++ and plugins", Full, &[GXX, CLANG, SQLITE], 20, &["cargo", "xtask", "cpp"]),
     step("docs", Full, &[], 10, &["cargo", "doc", "--workspace", "--no-deps"]),
+    step("first command", Full, &[], 20, &["cargo", "run", "--release", "--bin", "pan123", "--", "upload", "--local", "README.md"]),
+    step("bench upload", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),
 ];
 
 /// When a step runs.

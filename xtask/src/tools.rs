@@ -48,6 +48,22 @@ pub(crate) const CLIENTS: Need = Need::Python { folder: "xtask/clients", env: "P
 /// What finds libraries for compilers.
 pub(crate) const PKG_CONFIG: Need =
     Need::Program { probe: &["pkg-config", "--version"], debian: "pkg-config" };
+/// A C++ compiler.
+pub(crate) const GXX: Need = Need::Program { probe: &["g++", "--version"], debian: "g++" };
+/// Another compiler of C and C++.
+pub(crate) const CLANG: Need = Need::Program { probe: &["clang++", "--version"], debian: "clang" };
+/// The header of SQLite. What is probed goes with `PKG_CONFIG`.
+pub(crate) const SQLITE: Need =
+    Need::Program { probe: &["pkg-config", "--exists", "sqlite3"], debian: "libsqlite3-dev" };
+/// What compares the interfaces of shared libraries.
+pub(crate) const ABIGAIL: Need = Need::Program { probe: &["abidiff", "--version"], debian: "abigail-tools" };
+/// CMake.
+pub(crate) const CMAKE: Need = Need::Program { probe: &["cmake", "--version"], debian: "cmake" };
+/// What sees every access to memory.
+pub(crate) const VALGRIND: Need = Need::Program { probe: &["valgrind", "--version"], debian: "valgrind" };
+/// libcurl with its headers.
+pub(crate) const LIBCURL: Need =
+    Need::Program { probe: &["curl-config", "--version"], debian: "libcurl4-openssl-dev" };
 /// The headers of OpenSSL.
 pub(crate) const LIBSSL: Need =
     Need::Program { probe: &["test", "-e", "/usr/include/openssl/ssl.h"], debian: "libssl-dev" };

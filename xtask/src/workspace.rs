@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -33,10 +34,18 @@ impl Workspace {
         self.target.join("xtask")
     }
 
-    /// A command that runs in the root folder.
-    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    /// A command that runs in the root folder, in the environment that we were called from.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root);
+        // What `cargo run` tells us of ourselves. A cargo below us would hand it to build scripts, and some
+        // (ring's) have everything above them built anew when it differs from a developer's shell.
+        let about_us = |name: &&str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        for (name, _) in env::vars_os() {
+            if name.to_str().as_ref().is_some_and(about_us) {
+                command.env_remove(name);
+            }
+        }
         command
     }
 

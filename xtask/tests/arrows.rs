@@ -1,4 +1,4 @@
-//! Dependencies point one way: `cli, capi -> upload -> {proto, hash, transport}`,
+//! Dependencies point one way: `cli -> capi -> upload -> {proto, hash, transport}`,
 //! `emulator -> {proto, hash}`, and nothing points back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,13 +12,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("pan123-proto", &["fastrand", "form_urlencoded", "jiff", "serde", "serde_json", "thiserror"]),
     ("pan123-hash", &["md-5", "rustix", "sha1", "thiserror"]),
     ("pan123-transport", &[
-        "bytes", "fastrand", "http-body", "hyper", "hyper-util", "reqwest", "rustix", "rustls",
-        "rustls-platform-verifier", "thiserror", "tokio", "tracing", "url",
+        "bytes", "fastrand", "http-body", "http-body-util", "hyper", "hyper-util", "libc", "reqwest", "rustix",
+        "rustls", "rustls-platform-verifier", "thiserror", "tokio", "tokio-rustls", "tower-service", "tracing", "url",
     ]),
     ("pan123-upload", &[
         "pan123-hash", "pan123-proto", "pan123-transport",
-        "bytes", "crc32fast", "etcetera", "md-5", "rustix", "secrecy", "serde", "serde_json", "tempfile",
+        "bytes", "crc32fast", "etcetera", "fastrand", "md-5", "rustix", "secrecy", "serde", "serde_json", "tempfile",
         "thiserror", "tokio", "tracing",
+    ]),
+    ("pan123-capi", &[
+        "pan123-hash", "pan123-upload",
+        "bytes", "libc", "libloading", "rustix", "serde_json", "tokio",
     ]),
     ("pan123-emulator", &[
         "pan123-hash", "pan123-proto",
@@ -26,10 +30,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "memchr", "serde", "serde_json", "sha1", "socket2", "thiserror", "tokio", "tracing",
     ]),
     ("pan123-cli", &[
-        "pan123-emulator", "pan123-hash", "pan123-upload",
+        "pan123-capi", "pan123-emulator", "pan123-hash", "pan123-upload",
         "clap", "clap_complete", "etcetera", "indicatif", "serde", "serde_json", "tempfile", "tokio", "toml",
-        "tracing", "tracing-subscriber", "walkdir",
+        "tracing-subscriber", "walkdir",
     ]),
+    ("pan123-sim", &["pan123-proto", "fastrand"]),
 ];
 
 /// What a crate must not reach, not even through others, and why.

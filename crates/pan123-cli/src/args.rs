@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, io::Write, path::PathBuf};
+use std::{io::Write, path::PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
@@ -30,6 +30,7 @@ pub(crate) struct Common {
 
 // Each command's own description is at its options.
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "a run of the program has one of them")]
 pub(crate) enum Command {
     Upload(commands::upload::Options),
     Uploads(commands::uploads::Options),
@@ -60,8 +61,7 @@ pub(crate) fn parse() -> Args {
         Ok(args) => return args,
         Err(error) => error,
     };
-    let wants_json =
-        std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == OsString::from("--json"));
+    let wants_json = std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == "--json");
     if error.use_stderr() && wants_json {
         let text = error.render().to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
@@ -102,8 +102,8 @@ Settings: a flag wins over the environment, which wins over the configuration fi
   HTTPS_PROXY, NO_PROXY                      the proxy
 
 The file is TOML, with the long names of the flags: base_url, access_token, client_id,
-client_secret, refresh_token, state_dir, proxy, ca_file, plain_http, vip, retry_for, parallel.
-Make it readable for yourself alone.
+client_secret, refresh_token, state_dir, proxy, ca_file, plain_http, vip, retry_for, limit_rate,
+parallel. Make it readable for yourself alone.
 
 Exit codes:
   0 done   2 wrong usage   3 the service does not let you in   4 the local file, or its name

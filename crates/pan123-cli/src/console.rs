@@ -15,7 +15,6 @@ use std::{
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use pan123_upload::{Error, ErrorKind};
 use serde::Serialize;
-use serde_json::json;
 
 /// Lines on stdout and stderr, and the bars on a terminal. Cheap to clone.
 ///
@@ -169,6 +168,8 @@ struct Failed<'a> {
     http_status: Option<u16>,
     trace_id: Option<&'a str>,
     advice: &'a str,
+    /// The same command again goes on from here.
+    resumable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
 }
@@ -186,6 +187,7 @@ impl<'a> Failed<'a> {
             http_status: error.http_status(),
             trace_id: error.trace_id(),
             advice: error.advice(),
+            resumable: error.is_resumable(),
             path,
         }
     }
@@ -193,16 +195,14 @@ impl<'a> Failed<'a> {
 
 /// The `failed` line of a command line that could not be understood.
 pub(crate) fn usage_line(message: &str) -> String {
-    json!({
-        "event": "failed", "kind": ErrorKind::Usage, "message": message, "code": null, "http_status": null,
-        "trace_id": null, "advice": "Correct the command; \"pan123 help COMMAND\" explains it.",
-    })
-    .to_string()
+    let error = Error::new(ErrorKind::Usage, "check arguments", message)
+        .with_advice("Correct the command; \"pan123 help COMMAND\" explains it.");
+    serde_json::to_string(&Failed::new(None, &error)).expect("a message is a text like any other")
 }
 
 fn words(path: Option<&str>, error: &Error) -> String {
-    let path = path.map(|path| format!("{path}: ")).unwrap_or_default();
-    let advice = error.advice();
+    let (advice, error) = (error.advice(), error.to_string());
+    let path = path.filter(|path| !error.contains(path)).map(|path| format!("{path}: ")).unwrap_or_default();
     let advice = if advice.is_empty() { String::new() } else { format!("\n  {}", sentence(advice)) };
     format!("error: {path}{error}{advice}")
 }

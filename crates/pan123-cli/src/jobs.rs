@@ -44,7 +44,7 @@ pub(crate) struct Batch {
 }
 
 /// How a batch ended; also its last line with `--json`.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Summary {
     event: &'static str,
     completed: u64,
@@ -58,19 +58,20 @@ impl Batch {
     /// Uploads all files that come out of `jobs`. Returns the exit code: the highest of all files.
     pub(crate) async fn run(self, mut jobs: Receiver<Job>) -> u8 {
         let started = Instant::now();
-        let mut summary =
-            Summary { event: "summary", completed: 0, failed: 0, bytes_sent: 0, elapsed_ms: 0, exit_code: 0 };
+        let mut summary = Summary { event: "summary", ..Summary::default() };
         let mut running = JoinSet::new();
-        let mut more = true;
+        let (mut more, mut stopping) = (true, false);
         while more || !running.is_empty() {
             tokio::select! {
                 biased;
-                Some(done) = running.join_next() => summary.add(done),
-                () = self.interrupt.asked(), if more => {
-                    more = false;
-                    summary.exit_code = ErrorKind::Cancelled.exit_code();
+                () = self.interrupt.asked(), if !stopping => {
                     self.console.note("interrupted: stopping; once more ends it at once");
+                    if more {
+                        summary.exit_code = ErrorKind::Cancelled.exit_code();
+                    }
+                    (more, stopping) = (false, true);
                 }
+                Some(done) = running.join_next() => summary.add(done),
                 job = jobs.recv(), if more && running.len() < FILES => match job {
                     Some(job) => drop(running.spawn(self.clone().upload(job))),
                     None => more = false,
@@ -184,4 +185,36 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "run", "the work ended without a result")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_of_all_files_decides_in_whatever_order_they_end() {
+        let kinds = [ErrorKind::Source, ErrorKind::Refused, ErrorKind::Network];
+        for first in 0..kinds.len() {
+            let mut summary = Summary::default();
+            (0..kinds.len()).for_each(|i| summary.fail(kinds[(first + i) % kinds.len()]));
+            assert_eq!((summary.failed, summary.exit_code), (3, ErrorKind::Refused.exit_code()));
+        }
+    }
+
+    #[test]
+    fn each_kind_of_error_has_its_documented_exit_code() {
+        for kind in ErrorKind::ALL {
+            let code = match kind {
+                ErrorKind::Internal => 1,
+                ErrorKind::Usage => 2,
+                ErrorKind::Login => 3,
+                ErrorKind::Source | ErrorKind::SourceChanged | ErrorKind::Name | ErrorKind::Store => 4,
+                ErrorKind::Refused | ErrorKind::Protocol => 6,
+                ErrorKind::Verify => 7,
+                ErrorKind::Cancelled | ErrorKind::Paused => 130,
+                _ => 5,
+            };
+            assert_eq!(kind.exit_code(), code, "{kind}");
+        }
+    }
 }

@@ -156,7 +156,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (dir.path().join("a"), dir.path().join("b"));
         let long = vec![7; CHUNK + 10];
-        let mut check = |left: &[u8], right: &[u8], expected| {
+        let check = |left: &[u8], right: &[u8], expected| {
             fs::write(&a, left).unwrap();
             fs::write(&b, right).unwrap();
             assert_eq!(first_difference(&a, &b).unwrap(), expected);

@@ -89,6 +89,8 @@ impl Report {
             }
             Event::Retry { step, slice_no, wait_ms, reason, .. } => {
                 let slice = slice_no.map(|no| format!(" {no}")).unwrap_or_default();
+                let reason =
+                    reason.strip_prefix(step).and_then(|text| text.strip_prefix(": ")).unwrap_or(reason);
                 let wait = *wait_ms as f64 / 1000.0;
                 self.console.note(format!("{name}: {step}{slice}: {reason}; again in {wait:.1} s"));
             }

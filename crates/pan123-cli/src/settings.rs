@@ -2,7 +2,7 @@
 
 use std::{
     env, fs, io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     time::Duration,
 };
 
@@ -60,10 +60,28 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "written_time")]
     pub(crate) retry_for: Option<Duration>,
 
+    /// Most bytes to send per second, over all files, such as 500K or 2M [default: no limit]
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Network")]
+    #[serde(deserialize_with = "written_rate")]
+    pub(crate) limit_rate: Option<u64>,
+
     /// Slices in flight: auto, or a number from 1 to 64 [default: auto]
     #[arg(long, value_name = "auto|N", value_parser = parallel, help_heading = "Network")]
     #[serde(deserialize_with = "written_parallel")]
     pub(crate) parallel: Option<Parallel>,
+
+    /// Plugin to load, with its configuration; may be given several times. It is code that runs as this program
+    #[arg(long = "plugin", value_name = "FILE[=CONFIG]", value_parser = plugin, help_heading = "Account")]
+    #[serde(skip)]
+    pub(crate) plugins: Vec<PluginFile>,
+}
+
+/// A plugin as it is named on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PluginFile {
+    /// Absolute.
+    pub(crate) path: PathBuf,
+    pub(crate) config: String,
 }
 
 /// How to log in.
@@ -92,7 +110,9 @@ pub(crate) struct Settings {
     pub(crate) plain_http: bool,
     pub(crate) vip: bool,
     pub(crate) retry_for: Option<Duration>,
+    pub(crate) limit_rate: Option<u64>,
     pub(crate) parallel: Parallel,
+    pub(crate) plugins: Vec<PluginFile>,
 }
 
 impl Settings {
@@ -122,8 +142,15 @@ impl Settings {
             plain_http: all.plain_http.unwrap_or(false),
             vip: all.vip.unwrap_or(false),
             retry_for: all.retry_for,
+            limit_rate: all.limit_rate,
             parallel: all.parallel.unwrap_or_default(),
+            plugins: all.plugins,
         })
+    }
+
+    /// Whether the service is an emulator of our own, of which nothing is to be kept.
+    pub(crate) fn is_local(&self) -> bool {
+        self.journal_dir.is_none()
     }
 
     /// Where tokens are kept.
@@ -147,7 +174,9 @@ impl Layer {
             plain_http: self.plain_http.or(below.plain_http),
             vip: self.vip.or(below.vip),
             retry_for: self.retry_for.or(below.retry_for),
+            limit_rate: self.limit_rate.or(below.limit_rate),
             parallel: self.parallel.or(below.parallel),
+            plugins: self.plugins,
         }
     }
 
@@ -259,6 +288,27 @@ fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// `FILE` or `FILE=CONFIG`. A relative path is relative to where we are, and is searched for nowhere else.
+fn plugin(text: &str) -> Result<PluginFile, String> {
+    let (path, config) = text.split_once('=').unwrap_or((text, ""));
+    let path = path::absolute(path).map_err(|error| format!("{error}; name the plugin's file"))?;
+    Ok(PluginFile { path, config: config.to_owned() })
+}
+
+/// Bytes a second: `300000`, or with K, M or G (times 1024) behind the number.
+fn rate(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((at, 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)) {
+        Some(rate @ 1..) => Ok(rate),
+        _ => Err("a rate is a whole number above 0 with K, M or G behind it, such as 500K".to_owned()),
+    }
+}
+
 fn parallel(text: &str) -> Result<Parallel, String> {
     match (text, text.parse()) {
         ("auto", _) => Ok(Parallel::Auto),
@@ -290,6 +340,10 @@ impl Written {
 
 fn written_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     Written::read(deserializer, time)
+}
+
+fn written_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Written::read(deserializer, rate)
 }
 
 fn written_parallel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Parallel>, D::Error> {
@@ -370,6 +424,25 @@ mod tests {
         refused("parallel = 65", "from 1 to 64");
         refused("retry_for = 'hunter2'", "a time is a whole number");
         refused("[hunter]\nx = 1", "unknown field `hunter`");
+    }
+
+    #[test]
+    fn plugins_are_absolute_and_have_what_follows_the_first_equals_sign() {
+        let file = |path: &str, config: &str| Ok(PluginFile { path: path.into(), config: config.into() });
+        assert_eq!(plugin("/p.so"), file("/p.so", ""));
+        assert_eq!(plugin("/p.so=a=b c"), file("/p.so", "a=b c"));
+        assert!(plugin("p.so").unwrap().path.is_absolute());
+        assert!(plugin("").is_err() && plugin("=x").is_err());
+    }
+
+    #[test]
+    fn rates() {
+        for (text, bytes) in [("1", 1), ("500K", 512_000), ("2M", 2 << 20), ("1G", 1 << 30)] {
+            assert_eq!(rate(text), Ok(bytes));
+        }
+        for bad in ["", "K", "0", "0M", "-1", "1.5M", "2m", "2MB", "99999999999G"] {
+            assert!(rate(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

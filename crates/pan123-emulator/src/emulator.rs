@@ -1,7 +1,9 @@
 //! The handle: start, ask, change, stop.
 
 use std::{
+    fs,
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
@@ -27,6 +29,8 @@ use crate::{
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// The file that names the ports of the upload hosts, one a line.
+const PORTS: &str = "ports";
 /// How long a change of an upload host is waited for.
 const HOST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long stopping waits for file work under way.
@@ -227,7 +231,14 @@ impl Server {
             address.map(|address| format!("http://{address}"))
         };
         let api = listen(options.port)?;
-        let hosts = (0..options.servers).map(|_| listen(0)).collect::<Result<Vec<_>, _>>()?;
+        // Clients know the upload hosts of uploads under way by their ports.
+        let before = ports_before(&options.dir);
+        let host = |index: u32| match before.get(index as usize) {
+            Some(&port) => listen(port).or_else(|_| listen(0)),
+            None => listen(0),
+        };
+        let hosts = (0..options.servers).map(host).collect::<Result<Vec<_>, _>>()?;
+        note_ports(&options.dir, &hosts)?;
         let servers = hosts.iter().map(url).collect::<Result<Vec<_>, _>>()?;
         let base_url = url(&api)?;
         let settings = Settings {
@@ -259,6 +270,19 @@ impl Server {
         runtime.shutdown_timeout(STOP_PATIENCE);
         service.drive.unlock();
     }
+}
+
+/// The ports of the upload hosts of the emulator that had this folder before.
+fn ports_before(dir: &Path) -> Vec<u16> {
+    let text = fs::read_to_string(dir.join(PORTS)).unwrap_or_default();
+    text.lines().map_while(|line| line.parse().ok()).collect()
+}
+
+fn note_ports(dir: &Path, hosts: &[TcpListener]) -> Result<(), Error> {
+    let ports: String =
+        hosts.iter().filter_map(|host| host.local_addr().ok()).map(|it| format!("{}\n", it.port())).collect();
+    let path = dir.join(PORTS);
+    fs::write(&path, ports).map_err(Error::storage("note ports", &path))
 }
 
 fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {

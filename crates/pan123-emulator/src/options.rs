@@ -15,7 +15,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Port of the API on 127.0.0.1; 0 takes any free one.
     pub port: u16,
-    /// How many upload hosts (`servers`) there are, 1 to 64. Each has a free port of its own.
+    /// How many upload hosts (`servers`) there are, 1 to 64. Each has a port of its own: the one that it had when
+    /// an emulator last used the folder, if that is free.
     pub servers: u32,
     /// Access tokens that are valid from the start and never expire. When empty, one is made up;
     /// [`Emulator::token`](crate::Emulator::token) tells it.

@@ -87,7 +87,7 @@ impl Error {
         self.kind
     }
 
-    /// Body bytes that the connection had taken when it failed. Up to 320 KiB of them may not have left
+    /// Body bytes that the connection had taken when it failed. Up to 512 KiB of them may not have left
     /// this process if the connection broke, and what the kernel held may not have left this machine.
     pub fn bytes_sent(&self) -> u64 {
         self.bytes_sent

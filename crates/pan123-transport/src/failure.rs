@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, io};
 
 use crate::{
-    Error, ErrorKind,
+    Clocks, Error, ErrorKind,
     connect::DnsFailed,
     flow::{Phase, RanOut},
 };
@@ -17,10 +17,11 @@ pub(crate) struct Scene<'a> {
 }
 
 /// A clock ran out before the answer's head came.
-pub(crate) fn ran_out(clock: RanOut, host: &str, clocks: &crate::Clocks) -> Error {
+pub(crate) fn ran_out(clock: RanOut, host: &str, proxied: bool, clocks: &Clocks) -> Error {
+    let through = if proxied { " through the proxy" } else { "" };
     let (kind, message) = match clock {
         RanOut::Connect => {
-            (ErrorKind::Connect, format!("no connection to {host} within {:?}", clocks.connect))
+            (ErrorKind::Connect, format!("no connection to {host}{through} within {:?}", clocks.connect))
         }
         RanOut::Stall => (ErrorKind::Stalled, format!("{host} took no byte for {:?}", clocks.stall)),
         RanOut::Rate(rate) => (

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::{Clocks, Meter, frame::FRAME_LEN, wire::Control};
 
 /// Most bytes that the connection may hold unwritten: what keeps the memory of a request small.
-const HELD_LEN_MAX: usize = 5 * FRAME_LEN;
+const HELD_LEN_MAX: usize = 8 * FRAME_LEN;
 
 /// What a kernel's send buffer may hold after the last byte was written: Linux' default `tcp_wmem` maximum.
 const SEND_BUFFER_LEN: u64 = 4 << 20;

@@ -57,8 +57,9 @@ type Pending = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
 /// * Any number of requests may be under way; each has a connection of its own.
 /// * Redirects are answers like any other, nothing is retried (but a request that met a pooled connection
 ///   in its closing, before a byte of it was written, goes out on a fresh one), and no cookie is kept.
-/// * Runs on the caller's tokio runtime, of any flavour, with its I/O and time drivers enabled.
-/// * Memory is about 0.8 MiB per request in flight at most, whatever the length of its body.
+/// * Runs on the caller's tokio runtime, of any flavour, with its I/O and time drivers enabled. Connections
+///   live on the runtime that made them, so a transport is for one runtime.
+/// * Memory is about 1 MiB per request in flight at most, whatever the length of its body.
 #[derive(Clone)]
 pub struct HttpTransport {
     inner: Arc<Inner>,
@@ -353,7 +354,7 @@ impl Exchange {
                 });
             }
             self.capture();
-            self.flow.check().map_err(|clock| failure::ran_out(clock, &self.host, clocks))?;
+            self.flow.check().map_err(|clock| failure::ran_out(clock, &self.host, self.proxied, clocks))?;
         }
     }
 

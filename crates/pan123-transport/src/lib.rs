@@ -4,6 +4,22 @@
 //! it is given a [`Request`] whose [`Body`] can be read at any offset any number of times, and
 //! returns a [`Response`] or an [`Error`] that says how far it came. Layers wrap a transport and
 //! are transports themselves, so tracing, limits and faults all speak this one trait.
+//!
+//! ```no_run
+//! use pan123_transport::{Body, HttpTransport, Method, Request, Transport};
+//!
+//! # async fn example() -> Result<(), pan123_transport::Error> {
+//! let transport = HttpTransport::new()?;
+//! let mut request = Request::new(Method::Post, "https://open-api.123pan.com/api/v1/access_token");
+//! request.body = Body::from_bytes("{}");
+//! let answer = transport.send(request).await?;
+//! println!("{} with {} bytes", answer.status, answer.body.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`HttpTransport`] sends with reqwest, and bodies of more than 16 KiB with the layers that reqwest is made
+//! of, over a socket that it can ask and abort. Why that is so stands at the top of `stream.rs`.
 
 mod body;
 mod connect;

@@ -1,7 +1,7 @@
 //! Connections for streamed bodies: the layers that reqwest is made of, on a socket of our own.
 //!
 //! reqwest lets nobody touch its connections, and a connection of its own loses the answer of a server that
-//! turns a body away and hangs up: measured on loopback, 60 to 99 of 100 such answers, because hyper ends a
+//! turns a body away and hangs up: measured on loopback, 40 to 100 of 100 such answers, because hyper ends a
 //! connection at the first failed write. So a body of more than one frame travels over a [`Wire`]; everything
 //! above and below that is the same hyper, hyper-util, rustls and proxy code that reqwest uses.
 

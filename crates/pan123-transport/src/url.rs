@@ -147,6 +147,10 @@ fn parse(text: &str) -> Result<Url, Error> {
     let text = text.trim();
     let full = match text.split_once("://") {
         Some(_) => Url::parse(text),
+        // Another kind of URL, such as `unix:/run/x.sock`.
+        None if text.trim_start_matches('/').split('/').next().is_some_and(|head| head.ends_with(':')) => {
+            return Err(refuse(text, "only http and https are spoken"));
+        }
         // `localhost:8080` would parse as a URL of scheme `localhost`.
         None => Url::parse(&format!("http://{}", text.trim_start_matches("//"))),
     };
@@ -183,7 +187,7 @@ fn invalid(what: &str, why: &str) -> Error {
 }
 
 /// The text without what may be secret in it: user information, query and fragment.
-fn redact(text: &str) -> String {
+pub(crate) fn redact(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     match text.rsplit_once('@') {
         Some((head, host)) => match head.split_once("://") {

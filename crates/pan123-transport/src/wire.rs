@@ -79,9 +79,15 @@ impl Wire {
 }
 
 impl Control {
-    /// Makes the stream fail, and the socket reset when it is dropped for it.
+    /// Makes the stream fail and resets the socket: at once where that can be done from outside, and
+    /// elsewhere as soon as the connection's task runs.
     pub(crate) fn abort(&self) {
         self.aborted.store(true, Ordering::Release);
+        #[cfg(target_os = "linux")]
+        if let Some(socket) = &*self.lock_socket() {
+            // Dissolving a TCP connection resets it and empties its queues (connect(2), AF_UNSPEC).
+            let _ = rustix::net::connect_unspec(socket);
+        }
         let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waker) = waker {
             waker.wake();

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use pan123_hash::cache::Cache;
 use pan123_proto::{
     Endpoint, Md5,
     machine::{Link, LinkPolicy, Parallel, Policy, Reply},
@@ -38,6 +39,7 @@ pub struct Client(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) service: Service,
     pub(crate) store: Option<Arc<dyn ResumeStore>>,
+    pub(crate) digests: Option<Cache>,
     pub(crate) policy: Policy,
     link: Mutex<Link>,
     /// Something about the link changed that may let another upload go on.
@@ -71,6 +73,7 @@ pub struct ClientBuilder {
     transport: Option<Arc<dyn Transport>>,
     layers: Vec<Arc<dyn Layer>>,
     store: Option<Arc<dyn ResumeStore>>,
+    digests: Option<PathBuf>,
     link: LinkPolicy,
     policy: Policy,
     http: HttpTransportBuilder,
@@ -113,6 +116,15 @@ impl ClientBuilder {
     #[must_use]
     pub fn store(mut self, store: Arc<dyn ResumeStore>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Folder in which digests of files are remembered, so that a file that did not change is not hashed again, and a
+    /// hash pass that was interrupted goes on where it was. See [`pan123_hash::cache`]. One that cannot be
+    /// used costs a warning. Without it every upload hashes its file.
+    #[must_use]
+    pub fn digest_cache(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.digests = Some(dir.into());
         self
     }
 
@@ -201,6 +213,10 @@ impl ClientBuilder {
                 Arc::new(http.map_err(|error| usage(error.to_string()))?)
             }
         };
+        let digests = self.digests.and_then(|dir| {
+            let opened = Cache::open(&dir);
+            opened.inspect_err(|error| tracing::warn!("files are hashed each time: {error}")).ok()
+        });
         let mut layers = self.layers;
         layers.push(Arc::new(self.bandwidth.clone()));
         let service = Service {
@@ -213,6 +229,7 @@ impl ClientBuilder {
         Ok(Client(Arc::new(Shared {
             service,
             store: self.store,
+            digests,
             policy: self.policy,
             link: Mutex::new(Link::new(self.link)),
             moved: Notify::new(),
@@ -250,6 +267,7 @@ impl Client {
             transport: None,
             layers: Vec::new(),
             store: None,
+            digests: None,
             link: LinkPolicy::default(),
             policy: Policy::default(),
             http: HttpTransport::builder(),
@@ -266,7 +284,21 @@ impl Client {
     /// [`ErrorKind::Name`] for a name that the service would refuse, [`ErrorKind::Source`] for an empty or too
     /// large source or one that cannot be read.
     pub fn upload(&self, source: Source, target: Target) -> Result<Upload, Error> {
-        Upload::new(self.0.clone(), source, target)
+        Upload::new(self.0.clone(), source, target, None)
+    }
+
+    /// As [`upload`](Self::upload), but this upload is remembered in `store` rather than in the client's.
+    ///
+    /// # Errors
+    ///
+    /// As [`upload`](Self::upload).
+    pub fn upload_kept_in(
+        &self,
+        store: Arc<dyn ResumeStore>,
+        source: Source,
+        target: Target,
+    ) -> Result<Upload, Error> {
+        Upload::new(self.0.clone(), source, target, Some(store))
     }
 
     /// Changes the cap on the bytes that bodies send per second, for uploads under way too.

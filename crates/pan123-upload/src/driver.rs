@@ -50,7 +50,9 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) 
         source_error: None,
         last_error: None,
         bytes_sent: 0,
+        waiting: 0,
         started,
+        looked: started,
         shared,
         job,
     };
@@ -75,7 +77,11 @@ struct Driver {
     last_error: Option<Error>,
     /// File bytes of requests that are over.
     bytes_sent: u64,
+    /// Slices that the link was told to be waiting for the source.
+    waiting: u32,
     started: Instant,
+    /// When bodies under way were last looked at.
+    looked: Instant,
     shared: Arc<Shared>,
     job: Arc<Job>,
 }
@@ -128,7 +134,9 @@ impl Driver {
     fn wake_at(&self) -> Instant {
         let machine = self.upload.wake_at(&self.shared.link()).map(|at| self.shared.instant(at));
         let sending = self.under_way.values().any(|request| request.meter.is_some());
-        let look = Instant::now() + if sending { LOOK_EVERY } else { Duration::from_secs(3600) };
+        // Counted from the last look, so that other uploads that move all the time do not put it off.
+        let look =
+            if sending { self.looked + LOOK_EVERY } else { Instant::now() + Duration::from_secs(3600) };
         machine.map_or(look, |at| at.min(look))
     }
 
@@ -152,11 +160,12 @@ impl Driver {
 
     fn hash(&mut self, slice_size: u64, again: bool) {
         let job = self.job.clone();
+        let cache = self.shared.digests.clone().filter(|_| !again);
         let (source, identity) = (job.source.clone(), job.identity);
         let progress = move |bytes| job.counters.hashed(bytes);
         let slice_size = NonZeroU64::new(slice_size).unwrap_or(NonZeroU64::MIN);
         tracing::debug!(slice_size, again, "hashing {}", self.job.source.describe());
-        self.hashing = Some(Box::pin(hashing::hash(source, identity, slice_size, progress)));
+        self.hashing = Some(Box::pin(hashing::hash(cache, source, identity, slice_size, progress)));
     }
 
     fn hashed(&mut self, result: Result<machine::Digests, Error>) {
@@ -252,10 +261,10 @@ impl Driver {
                 return self.source_failed(changed);
             }
         }
+        // Waited for whatever it is: a slice whose place is taken by the next one before it is on record would
+        // be sent again by the run after a kill, beside those in flight.
         let saved = self.resume.save(record, durable);
-        if durable {
-            self.unless_stopped(saved).await;
-        }
+        self.unless_stopped(saved).await;
     }
 
     fn watch(&mut self, event: &Event) {
@@ -278,6 +287,13 @@ impl Driver {
 
     /// Looks at the bodies under way.
     fn look(&mut self) {
+        self.looked = Instant::now();
+        let is_waiting = self.job.source.is_waiting();
+        self.tell_waiting(is_waiting);
+        if is_waiting {
+            // That they do not move says nothing about the link.
+            return;
+        }
         let moves: Vec<Input> = self
             .under_way
             .iter()
@@ -288,8 +304,23 @@ impl Driver {
         }
         let now = self.shared.now();
         let mut link = self.shared.link();
+        let places = link.slices_max();
         for input in moves {
             self.upload.handle(now, &mut link, input);
+        }
+        if link.slices_max() != places {
+            self.shared.moved.notify_waiters();
+        }
+    }
+
+    /// Tells the link how many slices wait for the source rather than for the line.
+    fn tell_waiting(&mut self, is_waiting: bool) {
+        let slices = self.under_way.values().filter(|request| request.endpoint == Endpoint::Slice).count();
+        let waiting = if is_waiting { u32::try_from(slices).unwrap_or(0) } else { 0 };
+        let before = std::mem::replace(&mut self.waiting, waiting);
+        if before != waiting {
+            self.shared.link().slices_waiting(before, waiting);
+            self.shared.moved.notify_waiters();
         }
     }
 
@@ -331,13 +362,18 @@ impl Driver {
                 })
             }
             Outcome::Failed(failed) => {
-                if !failed.resumable {
+                // A source that cannot be read at the moment is no reason to forget what the service holds of it.
+                let unreadable =
+                    self.source_error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Source);
+                let begun = self.upload.slices().is_some();
+                if !failed.resumable && !unreadable {
                     drop(self.resume.forget());
                 }
-                Err(self.source_error.take().unwrap_or_else(|| match self.last_error.take() {
-                    Some(cause) => Error::from(failed).with_source(cause),
-                    None => failed.into(),
-                }))
+                Err(match (self.source_error.take(), self.last_error.take()) {
+                    (Some(error), _) => error.with_resumable(unreadable && begun),
+                    (None, Some(cause)) => Error::from(failed).with_source(cause),
+                    (None, None) => failed.into(),
+                })
             }
             Outcome::Stopped(stop) => Err(stopped(stop)),
         }
@@ -350,6 +386,7 @@ const CLOSE_FOR: Duration = Duration::from_millis(200);
 impl Drop for Driver {
     /// However the driver ends, by a panic or with its runtime: its places on the link are given back.
     fn drop(&mut self) {
+        self.tell_waiting(false);
         if !self.upload.is_over() {
             self.tell(Input::Stop(Stop::Pause));
         }

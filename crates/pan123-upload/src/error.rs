@@ -289,7 +289,7 @@ impl Error {
 
     /// The same as a failure of `endpoint`, for the state machine.
     ///
-    /// A token that cannot be had fails the call that needed it, in the words of the token request.
+    /// A token that cannot be had fails the call that needed it, in the words of the token request, which is named.
     pub fn to_failure(&self, endpoint: Endpoint) -> Failure {
         let class = self.0.class.unwrap_or(match self.0.kind {
             ErrorKind::Source | ErrorKind::SourceChanged => Class::Source,
@@ -307,7 +307,10 @@ impl Error {
             class,
             http_status: self.0.http_status,
             code: self.0.code,
-            message: self.0.message.clone(),
+            message: match self.0.step {
+                step if step == endpoint.name() => self.0.message.clone(),
+                step => format!("{step}: {}", self.0.message),
+            },
             trace_id: self.0.trace_id.clone(),
             retry_after: self.0.retry_after,
         }

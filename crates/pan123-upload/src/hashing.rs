@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use pan123_hash::{Input, Options};
+use pan123_hash::{Input, Options, cache::Cache};
 use pan123_proto::{Md5, machine::Digests};
 use pan123_transport::ReadAt;
 
@@ -30,8 +30,9 @@ impl Drop for HashGuard {
 }
 
 /// Hashes a source that has to be in the state `identity` before and after. `progress` is called with the
-/// bytes hashed so far. Dropping the future stops the hashing.
+/// bytes hashed so far. A file is looked up in `cache` first. Dropping the future stops the hashing.
 pub(crate) async fn hash(
+    cache: Option<Cache>,
     source: Source,
     identity: Identity,
     slice_size: NonZeroU64,
@@ -41,8 +42,12 @@ pub(crate) async fn hash(
     let cancel = guard.0.clone();
     let digests = blocking("hash", move || {
         let options = Options::new(slice_size).progress(&progress).cancel(&cancel);
-        let digests = pan123_hash::hash_input(&SourceInput(&source), &options);
+        let digests = match (cache, source.path()) {
+            (Some(cache), Some(path)) => cache.hash_file(path, &options),
+            _ => pan123_hash::hash_input(&SourceInput(&source), &options),
+        };
         let digests = digests.map_err(|error| hash_error(&source, &error))?;
+        // What was hashed by its name has to be what is open.
         source.check(&identity)?;
         Ok(from_hash(digests))
     });

@@ -3,7 +3,8 @@
 //! Rules that keep it sound after `kill -9` and power cuts:
 //! - A file is only ever appended to, with one `write` per call, or emptied.
 //! - A durable append ends with `fdatasync`, the first one also with `fsync` of the directory. Others
-//!   are synced at most once a second; losing one costs one slice sent twice.
+//!   are synced at most once a second, by a thread that nobody waits for; losing one to a power cut costs
+//!   one slice sent twice.
 //! - A write that does not get in whole is taken back. If even that fails, or the machine dies in the
 //!   middle, the line's CRC tells, and the next reader cuts it off. That also covers the first line,
 //!   so that a file needs no temporary name while it is made.
@@ -13,6 +14,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -71,6 +73,7 @@ impl ResumeStore for JournalDir {
             file,
             len: None,
             unsynced_since: None,
+            syncing: None,
             dir_synced: false,
         }))
     }
@@ -117,6 +120,8 @@ struct JournalFile {
     /// Length of what is sound, once it is known.
     len: Option<u64>,
     unsynced_since: Option<Instant>,
+    /// Syncs what was appended last.
+    syncing: Option<JoinHandle<()>>,
     /// The file's name is on disk.
     dir_synced: bool,
 }
@@ -152,10 +157,28 @@ impl JournalFile {
         }
         self.len = Some(len + lines.len() as u64);
         let since = *self.unsynced_since.get_or_insert_with(Instant::now);
-        if durable || since.elapsed() >= SYNC_EVERY {
+        if durable {
             self.sync()?;
+        } else if since.elapsed() >= SYNC_EVERY {
+            self.sync_soon();
         }
         Ok(())
+    }
+
+    /// Syncs on another thread, unless that is still at it from the last time.
+    fn sync_soon(&mut self) {
+        if self.syncing.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return;
+        }
+        let Ok(file) = self.file.try_clone() else { return };
+        let path = self.path.clone();
+        let thread = std::thread::Builder::new().name("pan123-sync".into()).spawn(move || {
+            if let Err(error) = file.sync_data() {
+                tracing::warn!(path = %path.display(), %error, "a power cut may cost slices of this journal");
+            }
+        });
+        self.unsynced_since = None;
+        self.syncing = thread.ok();
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -195,6 +218,8 @@ impl Drop for JournalFile {
         if empty && let Err(error) = fs::remove_file(&self.path) {
             tracing::debug!(path = %self.path.display(), %error, "an empty journal stays behind");
         }
+        // The thread that syncs may have the file open for a moment longer.
+        let _ = self.file.unlock();
     }
 }
 

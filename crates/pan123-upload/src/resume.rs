@@ -65,7 +65,7 @@ impl Resume {
             started_unix_ms: unix_ms(),
         };
         let mut resume = Self { keeper: None, header, held: Vec::new(), begun: false };
-        let (Some(store), Some(name)) = (shared.store.clone(), name) else {
+        let (Some(store), Some(name)) = (job.store.clone().or_else(|| shared.store.clone()), name) else {
             return Ok((resume, Vec::new()));
         };
         let (opened, answer) = oneshot::channel();
@@ -111,7 +111,8 @@ impl Resume {
         Ok(journal.records)
     }
 
-    /// Adds a record. Await what is returned to know that it is kept; drop it otherwise.
+    /// Adds a record. Await what is returned to know that it outlives this process, and with `durable` a power
+    /// cut; or that it cannot be kept.
     pub(crate) fn save(&mut self, record: &Record, durable: bool) -> impl Future<Output = ()> + use<> {
         self.held.extend(journal::encode_record(record));
         // Digests alone are no reason to touch the disk: the upload may yet need no second request.
@@ -165,16 +166,31 @@ fn keep(store: &dyn ResumeStore, key: &str, opened: oneshot::Sender<Opened>, ord
             None
         }
     };
+    // An upload is worth more than its log. What could not be written goes in front of the next lines, so that
+    // there is never a gap: a log is always a beginning of what happened.
+    let mut unwritten = Vec::new();
     while let (Some(open), Ok(order)) = (&mut log, orders.recv()) {
-        let (result, done) = match order {
-            Order::Append { lines, durable, done } => (open.append(&lines, durable), done),
-            Order::Clear { done } => (open.clear(), done),
+        let done = match order {
+            Order::Append { lines, durable, done } => {
+                let first = unwritten.is_empty();
+                unwritten.extend(lines);
+                match open.append(&unwritten, durable) {
+                    Ok(()) => unwritten.clear(),
+                    Err(error) if first => {
+                        tracing::warn!("another run could not go on from here: {error}; {}", error.advice());
+                    }
+                    Err(_) => {}
+                }
+                done
+            }
+            Order::Clear { done } => {
+                unwritten.clear();
+                if let Err(error) = open.clear() {
+                    tracing::warn!("what is known of this upload stays behind: {error}");
+                }
+                done
+            }
         };
-        if let Err(error) = result {
-            // An upload is worth more than its log.
-            tracing::warn!("this upload can not be resumed by another run: {error}");
-            log = None;
-        }
         let _ = done.send(());
     }
 }

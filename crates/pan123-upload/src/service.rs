@@ -219,7 +219,7 @@ impl Service {
             .header(wire::PLATFORM_HEADER.0, wire::PLATFORM_HEADER.1)
             .header("User-Agent", self.user_agent.as_str())
             .header("Authorization", format!("Bearer {}", token.expose()));
-        request.clocks = CLOCKS;
+        request.clocks = clocks(endpoint);
         match payload {
             Payload::Query(_) => {}
             Payload::Json(body) => {
@@ -274,15 +274,19 @@ impl fmt::Debug for Service {
 /// Pages of a folder that are looked through for a file, of 100 entries each.
 const FIND_PAGES_MAX: u32 = 100;
 
-/// The clocks of every request. A slow body that moves is left alone; what cannot make the gateway's
-/// line is the state machine's to judge.
-const CLOCKS: Clocks = Clocks {
-    connect: Duration::from_secs(15),
-    stall: Duration::from_secs(30),
-    bytes_per_sec_min: 0,
-    answer: Duration::from_secs(75),
-    body: None,
-};
+/// The clocks of a request. A slow body that moves is left alone; what cannot make the gateway's line is the
+/// state machine's to judge.
+fn clocks(endpoint: Endpoint) -> Clocks {
+    // The service looks at the whole file before it answers these two.
+    let whole_file = matches!(endpoint, Endpoint::Complete | Endpoint::Single);
+    Clocks {
+        connect: Duration::from_secs(15),
+        stall: Duration::from_secs(30),
+        bytes_per_sec_min: 0,
+        answer: Duration::from_secs(if whole_file { 60 } else { 30 }),
+        body: None,
+    }
+}
 
 fn boundary() -> Boundary {
     Boundary::new(fastrand::u128(..))

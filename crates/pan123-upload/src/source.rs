@@ -44,6 +44,12 @@ pub trait SourceRead: ReadAt {
     /// What it is, for people: a path, for example. No secrets.
     fn describe(&self) -> String;
 
+    /// Whether reads have been under way for a while without one of them coming back. The slices that wait for them
+    /// then leave their places to others.
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
     /// What names this source in another run of the program, so that an upload can be resumed.
     /// `None`: it cannot.
     fn resume_name(&self) -> Option<String> {
@@ -172,6 +178,10 @@ impl SourceRead for Source {
 
     fn identity(&self) -> io::Result<Identity> {
         self.inner.identity()
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.inner.is_waiting()
     }
 
     fn describe(&self) -> String {

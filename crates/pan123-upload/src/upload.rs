@@ -20,6 +20,7 @@ use crate::{
     error::{Error, ErrorKind},
     progress::{Counters, Progress},
     source::{Identity, Source, SourceRead},
+    store::ResumeStore,
 };
 
 /// Where a file goes.
@@ -80,6 +81,8 @@ pub(crate) struct Job {
     pub(crate) source: Source,
     pub(crate) identity: Identity,
     pub(crate) spec: UploadSpec,
+    /// Where this upload is remembered, if not where the client's are.
+    pub(crate) store: Option<Arc<dyn ResumeStore>>,
     pub(crate) counters: Counters,
     pub(crate) watchers: Mutex<Vec<mpsc::UnboundedSender<Event>>>,
 }
@@ -92,7 +95,12 @@ impl Job {
 }
 
 impl Upload {
-    pub(crate) fn new(shared: Arc<Shared>, source: Source, target: Target) -> Result<Self, Error> {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        source: Source,
+        target: Target,
+        store: Option<Arc<dyn ResumeStore>>,
+    ) -> Result<Self, Error> {
         let Target { parent_id, filename, contain_dir, duplicate } = target;
         let checked =
             if contain_dir { names::check_path(&filename) } else { names::check_filename(&filename) };
@@ -110,6 +118,7 @@ impl Upload {
             source,
             identity,
             spec: UploadSpec { parent_id, filename, contain_dir, duplicate, size },
+            store,
             counters: Counters::new(size),
             watchers: Mutex::default(),
         };

@@ -344,3 +344,30 @@ async fn what_cannot_work_is_refused_before_anything_is_sent() {
     assert_eq!(Client::builder().build().unwrap_err().kind(), ErrorKind::Usage);
     assert!(bench.emulator.requests().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_did_not_change_is_not_hashed_again() {
+    let bench = Bench::new(Behaviour::default());
+    let path = bench.file("f", 2 << 20, 1);
+    // Stamped in the past: a file written this very moment is not remembered, because it may be again.
+    let past = std::time::SystemTime::now() - Duration::from_secs(60);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(past).unwrap();
+    let cache = bench.dir.path().join("digests");
+    let client = bench.builder().digest_cache(&cache).build().unwrap();
+    let first = upload_file(&client, &path, "a").await.unwrap();
+    let kept = || fs::read_dir(&cache).map(|dir| dir.count()).unwrap_or(0);
+    for n in 0..200 {
+        if kept() > 0 {
+            break;
+        }
+        // The time of the last change of the inode is the moment of `set_modified`; it settles soon.
+        upload_file(&client, &path, &format!("b{n}")).await.unwrap();
+    }
+    assert!(kept() > 0);
+    let upload = client.upload(Source::file(&path).unwrap(), Target::root("c")).unwrap();
+    assert_eq!(upload.wait().await.unwrap().etag, first.etag);
+
+    fs::File::options().write(true).open(&path).unwrap().set_modified(past).unwrap();
+    fs::write(&path, bytes(2 << 20, 2)).unwrap();
+    assert_ne!(upload_file(&client, &path, "d").await.unwrap().etag, first.etag, "a changed file is");
+}

@@ -8,7 +8,7 @@ use pan123_upload::{
 };
 use serde::Serialize;
 
-use super::DONE;
+use super::{DONE, hash::hash_error};
 use crate::{
     args::Account,
     console::Console,
@@ -108,8 +108,8 @@ pub(crate) async fn run(options: Options, console: &Console) -> Result<u8, Error
 
 fn digest(path: PathBuf) -> Result<(Md5, u64), Error> {
     let slice_size = NonZeroU64::new(SLICE_SIZE_ASSUMED).expect("a constant above 0");
-    let digests = pan123_hash::hash_file(path, &pan123_hash::Options::new(slice_size))
-        .map_err(|error| Error::new(ErrorKind::Source, "hash", error.to_string()))?;
+    let options = pan123_hash::Options::new(slice_size);
+    let digests = pan123_hash::hash_file(path, &options).map_err(|error| hash_error(&error))?;
     Ok((Md5(digests.etag), digests.size))
 }
 

@@ -74,16 +74,20 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
 
 fn hash(path: &Path, slice_size: NonZeroU64, stop: &AtomicBool) -> Result<Digests, Error> {
     let options = pan123_hash::Options::new(slice_size).cancel(stop);
-    pan123_hash::hash_file(path, &options).map_err(|error| {
-        use pan123_hash::ErrorKind as Kind;
-        let kind = match error.kind() {
-            Kind::Cancelled => ErrorKind::Cancelled,
-            Kind::Shrunk | Kind::Grown | Kind::Changed => ErrorKind::SourceChanged,
-            Kind::Kernel => ErrorKind::Usage,
-            _ => ErrorKind::Source,
-        };
-        Error::new(kind, "hash", error.to_string())
-    })
+    pan123_hash::hash_file(path, &options).map_err(|error| hash_error(&error))
+}
+
+/// What could not be hashed, as an error of the program.
+pub(super) fn hash_error(error: &pan123_hash::Error) -> Error {
+    use pan123_hash::ErrorKind as Kind;
+    let kind = match error.kind() {
+        Kind::Cancelled => ErrorKind::Cancelled,
+        Kind::Shrunk | Kind::Grown | Kind::Changed => ErrorKind::SourceChanged,
+        Kind::Kernel => ErrorKind::Usage,
+        _ => ErrorKind::Source,
+    };
+    let text = error.to_string();
+    Error::new(kind, "hash", text.strip_prefix("hash ").unwrap_or(&text))
 }
 
 impl Hashed {

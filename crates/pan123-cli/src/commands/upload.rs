@@ -69,7 +69,7 @@ The last line is one of
   {\"event\":\"completed\",\"file_id\":…,\"etag\":…,\"size\":…,\"slices\":…,\"reused\":…,
    \"bytes_sent\":…,\"elapsed_ms\":…}
   {\"event\":\"failed\",\"kind\":…,\"message\":…,\"code\":…,\"http_status\":…,
-   \"trace_id\":…,\"advice\":…}
+   \"trace_id\":…,\"advice\":…,\"resumable\":…}
 With several files each of these lines also has a \"path\", and the last line of all is
   {\"event\":\"summary\",\"completed\":…,\"failed\":…,\"bytes_sent\":…,\"elapsed_ms\":…,
    \"exit_code\":…}

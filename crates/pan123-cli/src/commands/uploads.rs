@@ -106,7 +106,7 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
         Some(Action::Forget { which, account }) => (which, account, true),
     };
     let settings = Settings::load(&account.flags, account.config.as_deref())?;
-    let entries = which.choose(read(&settings).await?)?;
+    let entries = which.choose(read(&settings, console).await?)?;
     if forget {
         forget_all(&settings, entries, console).await
     } else {
@@ -116,10 +116,7 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
 
 async fn list(account: &Account, console: &Console) -> Result<u8, Error> {
     let settings = Settings::load(&account.flags, account.config.as_deref())?;
-    let entries = read(&settings).await?;
-    if entries.is_empty() {
-        console.note("nothing is unfinished");
-    }
+    let entries = read(&settings, console).await?;
     for entry in &entries {
         let line = entry.line();
         console.result(&line, || line.words());
@@ -160,7 +157,7 @@ fn store(settings: &Settings) -> JournalDir {
 }
 
 /// All logs, oldest first.
-async fn read(settings: &Settings) -> Result<Vec<Entry>, Error> {
+async fn read(settings: &Settings, console: &Console) -> Result<Vec<Entry>, Error> {
     let store = store(settings);
     let logs = blocking(move || store.list()).await?;
     let mut entries: Vec<Entry> = logs
@@ -172,6 +169,9 @@ async fn read(settings: &Settings) -> Result<Vec<Entry>, Error> {
         .collect();
     let started = |entry: &Entry| entry.header().map(|header| header.started_unix_ms);
     entries.sort_by_cached_key(|entry| (started(entry), entry.log.key.clone()));
+    if entries.is_empty() {
+        console.note("nothing is unfinished");
+    }
     Ok(entries)
 }
 

@@ -351,6 +351,8 @@ fn failure(endpoint: Endpoint, answer: &Answer, envelope: Option<Fields>, messag
     let may_hold_token = matches!(endpoint, Endpoint::AccessToken | Endpoint::OauthToken);
     let message = if may_hold_token && code.is_none() && answer.status < 300 {
         "the answer cannot be read, and is not shown because it may hold a token"
+    } else if (300..400).contains(&answer.status) {
+        "a redirect to another address, which is not followed: the access token stays here"
     } else if answer.body.is_empty() {
         "empty answer"
     } else {

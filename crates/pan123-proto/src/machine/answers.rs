@@ -3,25 +3,35 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    flights::Flight,
     link::Link,
-    slices::Flight,
-    types::{Completed, Event, FailedKind, Outcome, Record, Reply, TryId},
+    slices::Sent,
+    types::{Action, Completed, Event, FailedKind, Outcome, Record, Reply, TryId},
     upload::{Step, Turn, TurnKind, Upload},
 };
 use crate::{Class, Endpoint, Failure};
 
-/// Bodies of lone slices that may miss the gateway's line before the uplink counts as too slow.
-const MISSES_ALONE_MAX: u32 = 2;
+/// Lone slices that have to miss the gateway's line in a row before the uplink counts as too slow. Each server is
+/// given a chance, up to [`MISSES_ALONE_MAX`] slices.
+const MISSES_ALONE_MIN: usize = 2;
+/// Lone slices that may miss the gateway's line in a row, however many servers there are.
+const MISSES_ALONE_MAX: usize = 4;
 /// How often a slice is tried when the service refuses it in words that this crate does not know.
 const REFUSALS_MAX: u32 = 3;
+/// How often a request is tried whose connection breaks each time although bytes do get out in between.
+const LOST_TRIES_MAX: u32 = 20;
+/// Refusals for too many requests, with nothing good between them, before the upload may give up.
+const THROTTLED_MAX: u32 = 20;
+/// The service may ask to wait this long, or [`Policy::retry_for`](super::Policy::retry_for) if that is longer.
+const WAIT_MAX: Duration = Duration::from_secs(600);
 /// A body that broke off after this part of the gateway's line broke off because of it.
 const LINE_REACHED: f64 = 0.9;
 
 impl Upload {
     pub(super) fn replied(&mut self, now: Duration, link: &mut Link, id: TryId, reply: Reply) {
-        if let Some(flight) = self.remote.as_mut().and_then(|remote| remote.slices.land(id)) {
-            self.last_good = now;
-            return self.slice_taken(now, link, flight);
+        if let Some(sent) = self.remote.as_mut().and_then(|remote| remote.slices.land(id)) {
+            self.got_through();
+            return self.slice_taken(now, link, sent);
         }
         let Step::Turn(turn) = &mut self.step else { return };
         if turn.flight != Some(id) {
@@ -29,8 +39,8 @@ impl Upload {
         }
         turn.flight = None;
         link.good(turn.kind.endpoint());
-        self.last_good = now;
         let kind = turn.kind.clone();
+        self.got_through();
         match (kind, reply) {
             (TurnKind::Find { .. } | TurnKind::Create, Reply::Stored { file_id }) => {
                 self.stored(file_id, true)
@@ -44,11 +54,12 @@ impl Upload {
             (TurnKind::Complete, Reply::NotYet) => self.not_yet(now, link),
             (TurnKind::Single { .. }, Reply::NotYet) => {
                 self.unanswered = true;
-                self.single_in_vain(now);
+                let words = "the service took the file, but named no file id";
+                self.single_in_vain(now, Failure::local(Endpoint::Single, Class::QueueBusy, words));
             }
-            (TurnKind::Find { otherwise }, Reply::NotYet) => match otherwise {
-                Some(failure) => self.fail(now, link, FailedKind::Refused, *failure, None, 1),
-                None => self.create_again(now),
+            (TurnKind::Find { failure, start_over }, Reply::NotYet) => match start_over {
+                false => self.fail(now, link, FailedKind::Refused, *failure, None, 1),
+                true => self.start_over(now, link, *failure),
             },
             (TurnKind::Domain { single }, Reply::Hosts(hosts)) => self.hosts(now, link, hosts, single),
             (kind, reply) => {
@@ -63,6 +74,12 @@ impl Upload {
                 );
             }
         }
+    }
+
+    /// The service answered as hoped for, or bytes are leaving.
+    pub(super) fn got_through(&mut self) {
+        self.failing_since = None;
+        self.throttled = 0;
     }
 
     fn stored(&mut self, file_id: i64, reused: bool) {
@@ -114,7 +131,9 @@ impl Upload {
         // The service answered, so whatever went wrong before is over.
         turn.failures = 0;
         turn.ready_at = now + self.policy.poll_every;
-        let waited = now.saturating_sub(turn.since);
+        // However late this answer is, it says what was the case when it was asked for.
+        let since = *turn.polling_since.get_or_insert(turn.sent_at);
+        let waited = turn.sent_at.saturating_sub(since);
         if waited >= patience {
             let words = format!("the service is still verifying the file after {} s", waited.as_secs());
             let failure = Failure::local(Endpoint::Complete, Class::Verifying, words);
@@ -122,58 +141,75 @@ impl Upload {
         }
     }
 
-    fn slice_taken(&mut self, now: Duration, link: &mut Link, flight: Flight) {
-        link.slice_taken(&flight.server, flight.slice.len, now.saturating_sub(flight.started), now);
-        self.misses_alone = 0;
+    fn slice_taken(&mut self, now: Duration, link: &mut Link, sent: Sent) {
+        link.slice_taken(sent.key, now);
+        self.misses_alone.clear();
         let Some(remote) = &mut self.remote else { return };
-        remote.slices.set_done(flight.slice.no);
+        while let Some(copy) = remote.slices.copy_of(sent.slice.no).map(|copy| copy.id) {
+            let Some(copy) = remote.slices.land(copy) else { break };
+            link.slice_lost(copy.key, now);
+            self.out.push_back(Action::Abort { id: copy.id });
+        }
+        remote.slices.set_done(sent.slice.no);
         let (done, count) = (remote.slices.done(), remote.slices.count());
-        self.save(Record::Slice { no: flight.slice.no }, false);
-        self.tell(Event::Slice { no: flight.slice.no, done, count });
+        self.save(Record::Slice { no: sent.slice.no }, false);
+        self.tell(Event::Slice { no: sent.slice.no, done, count });
     }
 
-    pub(super) fn failed(&mut self, now: Duration, link: &mut Link, id: TryId, failure: Failure, sent: u64) {
-        if let Some(flight) = self.remote.as_mut().and_then(|remote| remote.slices.land(id)) {
-            return self.slice_failed(now, link, flight, failure, sent);
-        }
-        let Step::Turn(turn) = &mut self.step else { return };
-        if turn.flight != Some(id) {
+    pub(super) fn failed(&mut self, now: Duration, link: &mut Link, id: TryId, failure: Failure, bytes: u64) {
+        let slice = self.remote.as_mut().and_then(|remote| remote.slices.land(id));
+        let is_turn = matches!(&self.step, Step::Turn(turn) if turn.flight == Some(id));
+        if slice.is_none() && !is_turn {
             return;
         }
+        self.failing_since.get_or_insert(now);
+        if failure.class == Class::RateLimited {
+            self.throttled += 1;
+        }
+        match slice {
+            Some(sent) => self.slice_failed(now, link, sent, failure, bytes),
+            None => self.turn_failed(now, link, failure),
+        }
+    }
+
+    fn turn_failed(&mut self, now: Duration, link: &mut Link, failure: Failure) {
+        let Step::Turn(turn) = &mut self.step else { return };
         turn.flight = None;
         if failure.class == Class::RateLimited {
-            link.rate_limited(failure.endpoint, now, failure.retry_after);
+            link.refused(failure.endpoint, now, turn.sent_at, failure.retry_after);
         } else {
             turn.failures += 1;
         }
         let failures = turn.failures;
         let kind = turn.kind.clone();
         self.unanswered |=
-            is_lost(failure.class) && !matches!(kind, TurnKind::Domain { .. } | TurnKind::Find { .. });
+            may_have_acted(failure.class) && !matches!(kind, TurnKind::Domain { .. } | TurnKind::Find { .. });
         if let Some(end) = ends_at_once(failure.class) {
             return self.turn_refused(now, link, kind, failure, end, failures);
         }
-        let refused =
-            matches!(failure.class, Class::Refused | Class::NotFound | Class::Protocol | Class::VerifyFailed);
+        let refused = matches!(failure.class, Class::Refused | Class::NotFound | Class::VerifyFailed);
         match kind {
-            TurnKind::Single { .. } if failure.class != Class::RateLimited => self.single_in_vain(now),
+            TurnKind::Single { .. } if failure.class != Class::RateLimited => {
+                self.single_in_vain(now, failure)
+            }
             TurnKind::Complete if failure.class == Class::VerifyFailed => {
                 self.restart(now, link, failure, None, failures, true)
             }
-            // The file may be complete already, and the upload id spent with it.
-            TurnKind::Complete if refused && self.unanswered => self.find(now, None),
-            TurnKind::Complete if failure.class == Class::NotFound => {
-                self.restart(now, link, failure, None, failures, false)
-            }
-            TurnKind::Complete if refused && failures >= REFUSALS_MAX => {
-                self.restart(now, link, failure, None, failures, false)
-            }
-            TurnKind::Create | TurnKind::Domain { .. } | TurnKind::Find { .. }
-                if refused && (failure.class != Class::Protocol || failures >= REFUSALS_MAX) =>
+            TurnKind::Complete
+                if failure.class == Class::NotFound || (refused && failures >= REFUSALS_MAX) =>
             {
-                let end =
-                    if failure.class == Class::Protocol { FailedKind::Protocol } else { FailedKind::Refused };
-                self.turn_refused(now, link, kind, failure, end, failures);
+                // The file may be complete already, and the upload id spent with it.
+                if self.unanswered {
+                    self.find(now, link, failure);
+                } else {
+                    self.restart(now, link, failure, None, failures, false);
+                }
+            }
+            TurnKind::Create | TurnKind::Domain { .. } | TurnKind::Find { .. } if refused => {
+                self.turn_refused(now, link, kind, failure, FailedKind::Refused, failures);
+            }
+            _ if failure.class == Class::Protocol && failures >= self.policy.tries_max => {
+                self.fail(now, link, FailedKind::Protocol, failure, None, failures);
             }
             _ if self.given_up(now, &failure, failures) => {
                 self.fail(now, link, FailedKind::GaveUp, failure, None, failures);
@@ -201,34 +237,42 @@ impl Upload {
         let lost_create = kind == TurnKind::Create && failure.class == Class::Exists && self.unanswered;
         if lost_create && !self.spec.contain_dir {
             // It may exist because an earlier `create`, whose answer was lost, stored it.
-            return self.find(now, Some(Box::new(failure)));
+            let find = TurnKind::Find { failure: Box::new(failure), start_over: false };
+            self.step = Step::Turn(Turn::new(find, now));
+            return;
         }
         self.fail(now, link, end, failure, None, failures);
     }
 
     /// `single/create` gave no file id. If it may have stored the file, look; else take the longer way.
-    fn single_in_vain(&mut self, now: Duration) {
+    fn single_in_vain(&mut self, now: Duration, failure: Failure) {
         self.single_failed = true;
-        if self.unanswered { self.find(now, None) } else { self.create_again(now) }
+        let look = self.unanswered && !self.spec.contain_dir;
+        let kind = if look {
+            TurnKind::Find { failure: Box::new(failure), start_over: true }
+        } else {
+            TurnKind::Create
+        };
+        self.step = Step::Turn(Turn::new(kind, now));
     }
 
     /// Looks for the file in its folder. Not possible for a path, whose folder's id is not known.
-    fn find(&mut self, now: Duration, otherwise: Option<Box<Failure>>) {
+    fn find(&mut self, now: Duration, link: &mut Link, failure: Failure) {
         if self.spec.contain_dir {
-            return self.create_again(now);
+            return self.start_over(now, link, failure);
         }
-        self.step = Step::Turn(Turn::new(TurnKind::Find { otherwise }, now));
+        let find = TurnKind::Find { failure: Box::new(failure), start_over: true };
+        self.step = Step::Turn(Turn::new(find, now));
     }
 
-    fn create_again(&mut self, now: Duration) {
-        if self.remote.take().is_some() {
-            self.save(Record::Restarted, true);
-            self.restarted = true;
+    fn start_over(&mut self, now: Duration, link: &mut Link, failure: Failure) {
+        if self.remote.is_some() {
+            return self.restart(now, link, failure, None, 1, false);
         }
         self.step = Step::Turn(Turn::new(TurnKind::Create, now));
     }
 
-    /// Starts over from `create`, once; ends the upload the second time.
+    /// Starts over from `create`, once for each reason; ends the upload the second time.
     fn restart(
         &mut self,
         now: Duration,
@@ -238,12 +282,12 @@ impl Upload {
         attempts: u32,
         rehash: bool,
     ) {
-        if self.restarted {
+        if self.restarts.contains(&failure.class) {
             let end =
                 if failure.class == Class::VerifyFailed { FailedKind::Verify } else { FailedKind::Refused };
             return self.fail(now, link, end, failure, slice_no, attempts);
         }
-        self.restarted = true;
+        self.restarts.push(failure.class);
         self.abort_all(now, link);
         let slice_size =
             self.digests.as_ref().map_or(crate::SLICE_SIZE_ASSUMED, |digests| digests.slice_size);
@@ -257,41 +301,43 @@ impl Upload {
         };
     }
 
-    fn slice_failed(&mut self, now: Duration, link: &mut Link, flight: Flight, failure: Failure, sent: u64) {
-        let no = flight.slice.no;
-        let attempt = flight.attempt;
-        link.slice_lost(&flight.server, now);
+    fn slice_failed(&mut self, now: Duration, link: &mut Link, sent: Sent, failure: Failure, bytes: u64) {
+        let Some(mut flight) = link.slice_lost(sent.key, now) else { return };
+        flight.end(bytes);
+        let (no, attempt) = (sent.slice.no, sent.attempt);
         let elapsed = now.saturating_sub(flight.started);
         let at_the_line = elapsed >= link.body_line().mul_f64(LINE_REACHED)
-            && matches!(failure.class, Class::Server | Class::Interrupted | Class::Stalled | Class::NoAnswer);
+            && matches!(failure.class, Class::Server | Class::Interrupted);
         if failure.class == Class::BodyTimeout || at_the_line {
-            return self.slice_missed_line(
-                now,
-                link,
-                flight,
-                failure,
-                sent.max(1) as f64 / elapsed.as_secs_f64().max(0.001),
-            );
+            return self.slice_missed_line(now, link, &sent, &flight, failure);
         }
         match failure.class {
-            Class::RateLimited => link.rate_limited(Endpoint::Slice, now, failure.retry_after),
+            Class::RateLimited => link.slice_refused(&flight, now, failure.retry_after),
             class if is_lost(class) || matches!(class, Class::Server | Class::Connect | Class::Tls) => {
-                link.server_failed(&flight.server, now);
+                let urls = self.remote.as_ref().map_or(&[][..], |remote| &remote.servers);
+                link.server_failed(&flight, urls, now);
             }
             _ => {}
         }
         if let Some(end) = ends_at_once(failure.class) {
+            self.put_back(no, now, false);
             return self.fail(now, link, end, failure, Some(no), attempt);
         }
+        if self.remote.as_ref().is_some_and(|remote| remote.slices.copy_of(no).is_some()) {
+            // The other copy may make it, and if it does not, its failure decides.
+            return self.put_back(no, now, false);
+        }
         let unknown = failure.class == Class::NotFound;
-        let refused = matches!(failure.class, Class::Refused | Class::Protocol | Class::VerifyFailed);
+        let refused = matches!(failure.class, Class::Refused | Class::VerifyFailed);
         if unknown || (refused && attempt >= REFUSALS_MAX) {
             self.put_back(no, now, false);
             return self.restart(now, link, failure, Some(no), attempt, false);
         }
         if self.given_up(now, &failure, attempt) {
             self.put_back(no, now, false);
-            return self.fail(now, link, FailedKind::GaveUp, failure, Some(no), attempt);
+            let kind =
+                if failure.class == Class::Protocol { FailedKind::Protocol } else { FailedKind::GaveUp };
+            return self.fail(now, link, kind, failure, Some(no), attempt);
         }
         let wait = self.pause(link, &failure, attempt);
         self.put_back(no, now + wait, failure.class != Class::RateLimited);
@@ -303,33 +349,33 @@ impl Upload {
         &mut self,
         now: Duration,
         link: &mut Link,
-        flight: Flight,
+        sent: &Sent,
+        flight: &Flight,
         mut failure: Failure,
-        rate: f64,
     ) {
-        let no = flight.slice.no;
+        let no = sent.slice.no;
         failure.class = Class::BodyTimeout;
-        if flight.crowded {
-            let others = self.remote.iter().flat_map(|remote| remote.slices.flights());
-            let together = rate + others.filter_map(|other| other.rate(now)).sum::<f64>();
-            link.too_slow(together, flight.slice.len, now);
-        } else {
-            self.misses_alone += 1;
-        }
+        link.missed_line(flight, now);
         self.put_back(no, now, false);
-        if self.misses_alone >= MISSES_ALONE_MAX {
-            let needed = flight.slice.len as f64 / link.body_line().as_secs_f64();
+        if !flight.crowded {
+            self.misses_alone.push(sent.server.clone());
+        }
+        let servers = self.remote.as_ref().map_or(&[][..], |remote| &remote.servers);
+        let misses = self.misses_alone.len();
+        let all_tried = servers.iter().all(|server| self.misses_alone.contains(server));
+        if misses >= MISSES_ALONE_MAX || (misses >= MISSES_ALONE_MIN && all_tried) {
+            let needed = flight.len as f64 / link.body_line().as_secs_f64();
             failure.message = format!(
                 "the uplink made {:.2} Mbit/s, and a slice of {} bytes needs {:.2} Mbit/s to be complete in {} s; the service said: {}",
-                rate * 8e-6,
-                flight.slice.len,
+                flight.rate_overall(now) * 8e-6,
+                flight.len,
                 needed * 8e-6,
                 link.body_line().as_secs(),
                 failure.message,
             );
-            return self.fail(now, link, FailedKind::SlowUplink, failure, Some(no), flight.attempt);
+            return self.fail(now, link, FailedKind::SlowUplink, failure, Some(no), sent.attempt);
         }
-        self.tell_retry(&failure, Some(no), flight.attempt, Duration::ZERO);
+        self.tell_retry(&failure, Some(no), sent.attempt, Duration::ZERO);
     }
 
     fn put_back(&mut self, no: u32, ready_at: Duration, counted: bool) {
@@ -340,10 +386,15 @@ impl Upload {
 
     /// Whether to stop trying. The service's own failures are counted; what never reached it is timed.
     fn given_up(&self, now: Duration, failure: &Failure, attempts: u32) -> bool {
-        let quiet = now.saturating_sub(self.last_good) >= self.policy.retry_for;
+        let quiet =
+            self.failing_since.is_some_and(|since| now.saturating_sub(since) >= self.policy.retry_for);
+        if failure.retry_after.is_some_and(|wait| wait > self.policy.retry_for.max(WAIT_MAX)) {
+            return true;
+        }
         match failure.class {
-            Class::RateLimited | Class::Connect => quiet,
-            class if is_lost(class) => quiet && attempts >= 2,
+            Class::RateLimited => quiet && self.throttled >= THROTTLED_MAX,
+            Class::Connect => quiet,
+            class if is_lost(class) => attempts >= LOST_TRIES_MAX || (quiet && attempts >= 2),
             _ => attempts >= self.policy.tries_max,
         }
     }
@@ -372,6 +423,12 @@ impl Upload {
 /// The request may have reached the service, and its answer was lost.
 fn is_lost(class: Class) -> bool {
     matches!(class, Class::Interrupted | Class::Stalled | Class::NoAnswer)
+}
+
+/// The request may have done its work although its answer says nothing of it: the answer was lost, a gateway
+/// answered in the service's place, or the work waits in a queue.
+fn may_have_acted(class: Class) -> bool {
+    is_lost(class) || matches!(class, Class::Server | Class::Protocol | Class::QueueBusy)
 }
 
 /// The kind of end that a failure means whatever was asked, or `None` if it may pass.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    flights::{Flight, FlightKey, Flights, Late},
     pacer::Pacer,
     policy::{LinkPolicy, SingleUse},
     servers::Servers,
@@ -19,12 +20,18 @@ pub struct Link {
     pacers: [Pacer; Endpoint::ALL.len()],
     servers: Servers,
     window: Window,
-    in_flight: u32,
+    flights: Flights,
+    /// Slices in flight that wait for bytes of their own source, and so leave their places to others.
+    waiting: u32,
+    /// Average time that a slice took, in seconds.
+    slice_secs: Option<f64>,
     /// Retries that may go at once; see [`RETRY_COST`].
     retries: f64,
     hosts: Arc<[Arc<str>]>,
 }
 
+/// A slice gets a second copy when it has taken this many times as long as slices usually do.
+const COPY_AFTER: f64 = 1.5;
 /// The retry budget when full.
 const RETRIES_MAX: f64 = 100.0;
 /// What a retry costs; a good answer gives back 1. With an empty budget retries wait their longest pause.
@@ -37,7 +44,9 @@ impl Link {
             pacers: Endpoint::ALL.map(|endpoint| Pacer::new(endpoint, policy.vip_rates)),
             servers: Servers::default(),
             window: Window::new(policy.parallel),
-            in_flight: 0,
+            flights: Flights::default(),
+            waiting: 0,
+            slice_secs: None,
             retries: RETRIES_MAX,
             hosts: Arc::default(),
             policy,
@@ -62,7 +71,7 @@ impl Link {
 
     /// The service refused a request because there were too many.
     pub fn rate_limited(&mut self, endpoint: Endpoint, now: Duration, retry_after: Option<Duration>) {
-        self.pacers[endpoint as usize].refused(now, retry_after);
+        self.refused(endpoint, now, now, retry_after);
     }
 
     /// Slices that may be in flight now, over all uploads.
@@ -72,7 +81,13 @@ impl Link {
 
     /// Slices in flight, over all uploads.
     pub fn slices_in_flight(&self) -> u32 {
-        self.in_flight
+        self.flights.count()
+    }
+
+    /// Says that of an upload's slices in flight `now` wait for their own source, where `before` did. As long as they
+    /// do, as many others may go in their places.
+    pub fn slices_waiting(&mut self, before: u32, now: u32) {
+        self.waiting = self.waiting.saturating_sub(before) + now;
     }
 
     /// Acknowledged bytes per second, once measured.
@@ -97,55 +112,146 @@ impl Link {
         self.hosts = hosts.into();
     }
 
-    /// Takes a place for a slice on the best of `urls`, if there is one to be had now.
+    /// Takes a place for a slice of `len` bytes on the best of `urls`, if there is one to be had now.
     pub(super) fn start_slice(
         &mut self,
         urls: &[Arc<str>],
         tried: Option<&Arc<str>>,
+        len: u64,
         now: Duration,
-    ) -> Option<Arc<str>> {
-        if self.in_flight >= self.window.limit() || self.ready_at(Endpoint::Slice) > now {
+    ) -> Option<(FlightKey, Arc<str>)> {
+        if !self.has_place(now) {
             return None;
         }
         let url = self.servers.choose(urls, tried, now)?.clone();
+        Some((self.take_place(&url, len, now), url))
+    }
+
+    /// Takes a place for a second copy of a slice that is taking far longer than others did.
+    pub(super) fn start_copy(
+        &mut self,
+        urls: &[Arc<str>],
+        slow: FlightKey,
+        now: Duration,
+    ) -> Option<(FlightKey, Arc<str>)> {
+        if !self.has_place(now) {
+            return None;
+        }
+        let flight = self.flights.get(slow)?;
+        let usual = Duration::from_secs_f64(self.slice_secs?);
+        let overdue = now.saturating_sub(flight.started) > usual.mul_f64(COPY_AFTER);
+        // Without a rate nothing moves at all, or all of it is in buffers.
+        let far_from_done = flight.rate().is_none_or(|rate| flight.complete_at(rate, now) > now + usual);
+        if !overdue || !far_from_done {
+            return None;
+        }
+        let (len, url) = (flight.len, flight.server.clone());
+        let url = self.servers.choose_other(urls, &url, now)?.clone();
+        Some((self.take_place(&url, len, now), url))
+    }
+
+    fn has_place(&self, now: Duration) -> bool {
+        self.flights.count().saturating_sub(self.waiting) < self.window.limit()
+            && self.ready_at(Endpoint::Slice) <= now
+    }
+
+    fn take_place(&mut self, url: &Arc<str>, len: u64, now: Duration) -> FlightKey {
         self.take(Endpoint::Slice, now);
-        self.servers.started(&url);
+        self.servers.started(url);
         self.window.started(now);
-        self.in_flight += 1;
-        Some(url)
+        self.flights.start(url.clone(), len, now)
     }
 
-    /// A slice of `bytes` was acknowledged after `elapsed`.
-    pub(super) fn slice_taken(&mut self, url: &Arc<str>, bytes: u64, elapsed: Duration, now: Duration) {
-        let full = self.in_flight >= self.window.limit();
-        let rate = bytes as f64 / elapsed.as_secs_f64().max(1e-6);
-        self.window.acknowledged(now, bytes, full, self.policy.body_line);
-        self.good(Endpoint::Slice);
-        self.leave(url, Some(rate), now);
-    }
-
-    /// A slice is no longer in flight and was not acknowledged.
-    pub(super) fn slice_lost(&mut self, url: &Arc<str>, now: Duration) {
-        self.leave(url, None, now);
-    }
-
-    fn leave(&mut self, url: &Arc<str>, rate: Option<f64>, now: Duration) {
-        self.servers.finished(url, rate);
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if self.in_flight == 0 {
-            self.window.idle(now);
+    /// A body moved on. May decide that some slices are to be dropped; see [`is_to_drop`](Self::is_to_drop).
+    pub(super) fn moved(&mut self, key: FlightKey, sent: u64, now: Duration) {
+        let line = self.policy.body_line;
+        let elsewhere = |server: &Arc<str>| self.servers.fastest_but(server, now);
+        match self.flights.moved(key, sent, now, line, elsewhere) {
+            Some(Late::Link { keep, rate }) => self.window.too_slow(now, keep, rate),
+            Some(Late::Server(url, rate)) => self.servers.slow(&url, rate, now),
+            None if self.flights.count() >= self.window.limit() => {
+                let slice = self.flights.get(key).map_or(0, |flight| flight.len);
+                if let Some(rate) = self.flights.mature_rate(now, line) {
+                    self.window.moving(now, rate, slice, line);
+                }
+            }
+            None => {}
         }
     }
 
-    /// A server, or the way to it, failed.
-    pub(super) fn server_failed(&mut self, url: &Arc<str>, now: Duration) {
-        self.servers.failed(url, now);
-        self.window.trouble(now);
+    /// Whether any slice on its way is to be dropped.
+    pub(super) fn any_to_drop(&self) -> bool {
+        self.flights.any_to_drop()
     }
 
-    /// Slices miss the gateway's line at `rate` bytes per second over all slices in flight.
-    pub(super) fn too_slow(&mut self, rate: f64, slice: u64, now: Duration) {
-        self.window.too_slow(now, rate, slice, self.policy.body_line);
+    /// Whether this slice is to be dropped, so that the others make the gateway's line.
+    pub(super) fn is_to_drop(&self, key: FlightKey) -> bool {
+        self.flights.is_to_drop(key)
+    }
+
+    /// Whether bytes of this slice are leaving, as far as can be told past all buffers.
+    pub(super) fn moves(&self, key: FlightKey) -> bool {
+        self.flights.get(key).is_some_and(|flight| flight.moves())
+    }
+
+    /// A slice was acknowledged.
+    pub(super) fn slice_taken(&mut self, key: FlightKey, now: Duration) {
+        let full = self.flights.count() >= self.window.limit();
+        let Some(flight) = self.land(key, now) else { return };
+        let seconds = now.saturating_sub(flight.started).as_secs_f64().max(1e-6);
+        self.servers.good(&flight.server, flight.len as f64 / seconds, now);
+        self.window.acknowledged(now, flight.len, full, self.policy.body_line);
+        self.slice_secs =
+            Some(self.slice_secs.map_or(seconds, |average| average + 0.2 * (seconds - average)));
+        self.good(Endpoint::Slice);
+    }
+
+    /// A slice is no longer in flight and was not acknowledged.
+    pub(super) fn slice_lost(&mut self, key: FlightKey, now: Duration) -> Option<Flight> {
+        self.land(key, now)
+    }
+
+    fn land(&mut self, key: FlightKey, now: Duration) -> Option<Flight> {
+        let flight = self.flights.land(key)?;
+        self.servers.left(&flight.server);
+        if self.flights.count() == 0 {
+            self.window.idle(now);
+        }
+        Some(flight)
+    }
+
+    /// A server, or the way to it, failed with this slice. `urls`: the servers it could have gone to.
+    pub(super) fn server_failed(&mut self, flight: &Flight, urls: &[Arc<str>], now: Duration) {
+        self.servers.failed(&flight.server, now);
+        // As long as others are fine it is not a question of how many slices are in flight.
+        if !self.servers.others_are_fine(urls, &flight.server) {
+            self.window.trouble(now, flight.started);
+        }
+    }
+
+    /// The gateway gave up on a slice.
+    pub(super) fn missed_line(&mut self, flight: &Flight, now: Duration) {
+        self.servers.slow(&flight.server, flight.rate_overall(now), now);
+        if flight.crowded {
+            let rate = flight.rate_overall(now) + self.flights.rate();
+            self.window.missed_line(now, flight.started, rate, flight.len, self.policy.body_line);
+        }
+    }
+
+    /// The service refused a slice because there were too many requests.
+    pub(super) fn slice_refused(&mut self, flight: &Flight, now: Duration, retry_after: Option<Duration>) {
+        self.refused(Endpoint::Slice, now, flight.started, retry_after);
+    }
+
+    /// The service refused a request of `sent_at` because there were too many.
+    pub(super) fn refused(
+        &mut self,
+        endpoint: Endpoint,
+        now: Duration,
+        sent_at: Duration,
+        retry_after: Option<Duration>,
+    ) {
+        self.pacers[endpoint as usize].refused(now, sent_at, retry_after);
     }
 
     /// Takes a retry from the budget; `false` when it is spent and the retry has to wait its longest.

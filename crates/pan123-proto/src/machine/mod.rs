@@ -6,6 +6,7 @@
 //! since a start of the driver's choosing, and must never run backwards.
 
 mod answers;
+mod flights;
 mod link;
 mod pacer;
 mod policy;

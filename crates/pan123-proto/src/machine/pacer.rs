@@ -72,12 +72,12 @@ impl Pacer {
 
     /// The service refused a request because there were too many.
     ///
-    /// Requests that were under way together are refused together; they slow the rate once.
-    pub(super) fn refused(&mut self, now: Duration, retry_after: Option<Duration>) {
+    /// Requests that were under way together are refused together; they slow the rate once. `sent_at`: when this
+    /// one went out.
+    pub(super) fn refused(&mut self, now: Duration, sent_at: Duration, retry_after: Option<Duration>) {
         let pause = retry_after.unwrap_or(CLOSED_DEFAULT);
         self.closed_until = self.closed_until.max(now + pause);
-        let fresh = self.refused_at.is_none_or(|at| now.saturating_sub(at) >= Duration::from_millis(500));
-        if fresh {
+        if self.refused_at.is_none_or(|at| sent_at > at) {
             self.refused_at = Some(now);
             self.good = 0;
             self.interval = (self.interval * 2).clamp(LEARNED_INTERVAL_FIRST, INTERVAL_MAX);
@@ -134,9 +134,10 @@ mod tests {
         let mut pacer = Pacer::new(Endpoint::Create, true);
         run(&mut pacer, 4);
         for _ in 0..4 {
-            pacer.refused(SECOND * 2, Some(SECOND * 3));
+            pacer.refused(SECOND * 2, SECOND, Some(SECOND * 3));
         }
-        assert_eq!(pacer.ready_at(), SECOND * 5);
+        pacer.refused(SECOND * 4, SECOND, None);
+        assert_eq!(pacer.ready_at(), SECOND * 5, "however long they take to be refused");
         assert_eq!(pacer.interval, Duration::from_millis(100));
         for _ in 0..40 {
             pacer.good();
@@ -148,7 +149,7 @@ mod tests {
     fn an_endpoint_without_a_limit_learns_one_and_forgets_it() {
         let mut pacer = Pacer::new(Endpoint::Slice, false);
         assert_eq!(run(&mut pacer, 100).last(), Some(&SECOND));
-        pacer.refused(SECOND, None);
+        pacer.refused(SECOND, SECOND, None);
         assert_eq!(pacer.ready_at(), SECOND * 2);
         assert_eq!(pacer.interval, LEARNED_INTERVAL_FIRST);
         for _ in 0..60 {

@@ -22,6 +22,9 @@ pub struct Policy {
     pub poll_per_gib: Duration,
     /// When to send a small file in one request.
     pub single: SingleUse,
+    /// Sends the last slices of a file a second time, to another server, when they take far longer than the
+    /// others did; the first good answer counts. At most a twentieth of the file's bytes go out twice.
+    pub hedge: bool,
 }
 
 impl Default for Policy {
@@ -35,6 +38,7 @@ impl Default for Policy {
             poll_for: Duration::from_secs(60),
             poll_per_gib: Duration::from_secs(60),
             single: SingleUse::Auto,
+            hedge: false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::types::TryId;
+use super::{flights::FlightKey, types::TryId};
 use crate::{Slice, SlicePlan};
 
 /// All slices of one upload.
@@ -11,11 +11,11 @@ pub(super) struct Slices {
     plan: SlicePlan,
     /// One for each slice; index is `sliceNo` - 1.
     states: Vec<State>,
-    /// Numbers of the slices that are neither done nor in flight.
+    /// Numbers of the slices that are neither done nor on their way.
     due: BTreeSet<u32>,
     done: u32,
     bytes_done: u64,
-    flights: Vec<Flight>,
+    on_their_way: Vec<Sent>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -28,28 +28,15 @@ struct State {
 
 /// One slice on its way.
 #[derive(Clone, Debug)]
-pub(super) struct Flight {
+pub(super) struct Sent {
     pub(super) id: TryId,
+    /// What the link knows it by.
+    pub(super) key: FlightKey,
     pub(super) slice: Slice,
     pub(super) server: Arc<str>,
-    pub(super) started: Duration,
     /// Which try of the slice this is, from 1.
     pub(super) attempt: u32,
-    /// Body bytes that the connection has taken.
-    pub(super) sent: u64,
-    /// Bytes taken by the first report: what buffers swallow at once, ahead of the wire.
-    buffered: Option<u64>,
-    /// An earlier report, at least [`RATE_SPAN`] ago, to measure the rate from.
-    mark: (Duration, u64),
-    last: (Duration, u64),
-    /// Another slice was in flight at some time together with this one.
-    pub(super) crowded: bool,
 }
-
-/// A rate is measured over at least this long.
-const RATE_SPAN: Duration = Duration::from_secs(3);
-/// Most that HTTP library and kernel are thought to hold of one body.
-const BUFFERED_MAX: u64 = 6 << 20;
 
 impl Slices {
     pub(super) fn new(plan: SlicePlan) -> Self {
@@ -59,7 +46,7 @@ impl Slices {
             due: (1..=plan.count()).collect(),
             done: 0,
             bytes_done: 0,
-            flights: Vec::new(),
+            on_their_way: Vec::new(),
         }
     }
 
@@ -79,8 +66,13 @@ impl Slices {
         self.done == self.count()
     }
 
-    pub(super) fn flights(&self) -> &[Flight] {
-        &self.flights
+    /// None is left to be sent; some may be on their way.
+    pub(super) fn none_due(&self) -> bool {
+        self.due.is_empty()
+    }
+
+    pub(super) fn on_their_way(&self) -> &[Sent] {
+        &self.on_their_way
     }
 
     /// Marks a slice as acknowledged; `false` if it was already or does not exist.
@@ -109,30 +101,24 @@ impl Slices {
         self.due.iter().map(|&no| self.state(no).ready_at).min()
     }
 
-    pub(super) fn start(&mut self, id: TryId, slice: Slice, server: Arc<str>, now: Duration, crowded: bool) {
+    pub(super) fn start(&mut self, id: TryId, key: FlightKey, slice: Slice, server: Arc<str>) {
         self.due.remove(&slice.no);
         let state = self.state_mut(slice.no);
         state.tries += 1;
         state.server = Some(server.clone());
         let attempt = state.tries;
-        self.flights.push(Flight {
-            id,
-            slice,
-            server,
-            started: now,
-            attempt,
-            sent: 0,
-            buffered: None,
-            mark: (now, 0),
-            last: (now, 0),
-            crowded,
-        });
+        self.on_their_way.push(Sent { id, key, slice, server, attempt });
     }
 
-    /// Takes a flight out; the slice is neither due nor done after that.
-    pub(super) fn land(&mut self, id: TryId) -> Option<Flight> {
-        let index = self.flights.iter().position(|flight| flight.id == id)?;
-        Some(self.flights.swap_remove(index))
+    /// Takes a slice off its way; it is neither due nor done after that.
+    pub(super) fn land(&mut self, id: TryId) -> Option<Sent> {
+        let index = self.on_their_way.iter().position(|sent| sent.id == id)?;
+        Some(self.on_their_way.swap_remove(index))
+    }
+
+    /// Another copy of this slice that is on its way.
+    pub(super) fn copy_of(&self, no: u32) -> Option<&Sent> {
+        self.on_their_way.iter().find(|sent| sent.slice.no == no)
     }
 
     /// Makes a slice due again. `counted`: the last try counts against the limit of tries.
@@ -142,13 +128,8 @@ impl Slices {
         if !counted {
             state.tries = state.tries.saturating_sub(1);
         }
-        self.due.insert(no);
-    }
-
-    /// Notes a report on a flight.
-    pub(super) fn moved(&mut self, id: TryId, sent: u64, now: Duration, crowded: bool) {
-        if let Some(flight) = self.flights.iter_mut().find(|flight| flight.id == id) {
-            flight.moved(sent, now, crowded);
+        if self.copy_of(no).is_none() {
+            self.due.insert(no);
         }
     }
 
@@ -161,44 +142,21 @@ impl Slices {
     }
 }
 
-impl Flight {
-    fn moved(&mut self, sent: u64, now: Duration, crowded: bool) {
-        self.sent = sent.max(self.sent);
-        self.crowded |= crowded;
-        self.buffered.get_or_insert(sent.min(BUFFERED_MAX));
-        if now.saturating_sub(self.last.0) >= RATE_SPAN {
-            self.mark = self.last;
-            self.last = (now, self.sent);
-        }
-    }
-
-    /// Bytes per second that this flight makes, once there is enough to tell.
-    pub(super) fn rate(&self, now: Duration) -> Option<f64> {
-        let span = now.saturating_sub(self.mark.0);
-        let base = if self.mark.1 == 0 { self.buffered? } else { self.mark.1 };
-        (span >= RATE_SPAN).then(|| self.sent.saturating_sub(base) as f64 / span.as_secs_f64())
-    }
-
-    /// When the server will have the whole body if it goes on at `rate`.
-    pub(super) fn complete_at(&self, rate: f64, now: Duration) -> Duration {
-        let left = self.slice.len.saturating_sub(self.sent) + self.buffered.unwrap_or(0);
-        let seconds = left as f64 / rate.max(1.0);
-        now + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX / 2)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::flights::Flights;
     use std::num::NonZeroU64;
 
     #[test]
-    fn a_slice_is_due_in_flight_or_done_and_never_two_of_them() {
+    fn a_slice_is_due_on_its_way_or_done_and_never_two_of_them() {
         let mut slices = Slices::new(SlicePlan::new(10, NonZeroU64::new(4).unwrap()).unwrap());
+        let mut flights = Flights::default();
         let now = Duration::from_secs(1);
         for id in 0..3 {
             let slice = slices.next(now).unwrap().0;
-            slices.start(TryId(id), slice, "s".into(), now, false);
+            let key = flights.start("s".into(), slice.len, now);
+            slices.start(TryId(id), key, slice, "s".into());
         }
         assert_eq!(slices.next(now), None);
         let first = slices.land(TryId(0)).unwrap();
@@ -206,7 +164,7 @@ mod tests {
         assert_eq!(slices.next(now), None, "it has to wait");
         assert_eq!(slices.next_ready_at(), Some(now * 2));
         assert_eq!(slices.next(now * 2).unwrap().0.no, 1);
-        assert_eq!(slices.land(TryId(0)).map(|f| f.id), None);
+        assert_eq!(slices.land(TryId(0)).map(|sent| sent.id), None);
         let second = slices.land(TryId(1)).unwrap();
         assert!(slices.set_done(second.slice.no));
         assert!(!slices.set_done(second.slice.no), "only once");
@@ -215,16 +173,19 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_leaves_out_what_buffers_swallow_first() {
-        let mut slices = Slices::new(SlicePlan::new(16 << 20, NonZeroU64::new(16 << 20).unwrap()).unwrap());
+    fn a_slice_whose_copy_is_on_its_way_is_not_due() {
+        let mut slices = Slices::new(SlicePlan::new(4, NonZeroU64::new(4).unwrap()).unwrap());
+        let mut flights = Flights::default();
         let slice = slices.next(Duration::ZERO).unwrap().0;
-        slices.start(TryId(0), slice, "s".into(), Duration::ZERO, false);
-        let second = Duration::from_secs(1);
-        slices.moved(TryId(0), 4 << 20, second / 4, false);
-        slices.moved(TryId(0), 5 << 20, second * 4, false);
-        let flight = &slices.flights()[0];
-        assert_eq!(flight.rate(second * 4), Some((1 << 20) as f64 / 4.0));
-        let left = flight.complete_at(262_144.0, second * 4) - second * 4;
-        assert_eq!(left, second * 60, "11 MiB to hand over and 4 MiB still in buffers");
+        for id in 0..2 {
+            let key = flights.start("s".into(), 4, Duration::ZERO);
+            slices.start(TryId(id), key, slice, "s".into());
+        }
+        slices.land(TryId(0));
+        slices.put_back(1, Duration::ZERO, true);
+        assert!(slices.none_due());
+        slices.land(TryId(1));
+        slices.put_back(1, Duration::ZERO, true);
+        assert!(!slices.none_due());
     }
 }

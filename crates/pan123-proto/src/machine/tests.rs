@@ -40,7 +40,7 @@ fn failure(endpoint: Endpoint, class: Class) -> Failure {
 
 impl Bench {
     fn new(slices: u64) -> Self {
-        let upload = Upload::new(spec(slices), Policy::default(), 1, Duration::ZERO);
+        let upload = Upload::new(spec(slices), Policy::default(), 1);
         Self::with(upload)
     }
 
@@ -298,15 +298,14 @@ fn a_refusal_in_unknown_words_restarts_once_and_then_ends_in_those_words() {
 fn a_rate_limit_slows_down_and_does_not_use_up_tries() {
     let mut bench = Bench::new(1);
     bench.create();
-    for _ in 0..20 {
+    for _ in 0..19 {
         bench.fail(Class::RateLimited);
         assert_eq!(bench.outcome, None);
-        bench.upload.last_good = bench.now;
     }
     bench.reply(Reply::SliceTaken);
     bench.reply(STORED);
     bench.completed();
-    assert!(bench.now > Duration::from_secs(20));
+    assert!(bench.now >= Duration::from_secs(19));
 }
 
 #[test]
@@ -442,4 +441,176 @@ fn a_file_that_changed_before_it_was_hashed_again_is_a_local_failure() {
         }
     }
     assert_eq!(bench.failed().kind, FailedKind::Source);
+}
+
+#[test]
+fn an_upload_that_waited_long_for_its_turn_is_not_given_up_at_its_first_failure() {
+    let mut bench = Bench::new(1);
+    bench.link.take(Endpoint::Create, Duration::ZERO);
+    bench.drain();
+    bench.now = Duration::from_secs(3600);
+    bench.fail(Class::Connect);
+    assert_eq!(bench.outcome, None);
+    bench.create();
+}
+
+#[test]
+fn a_slice_that_breaks_again_and_again_is_tried_on_while_bytes_leave() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    let mut breaks = 0;
+    while bench.outcome.is_none() {
+        let (id, _) = bench.call();
+        for second in 0..40u64 {
+            bench.now += Duration::from_secs(1);
+            bench.tell(Input::Moved { id, sent: 4_000_000 + 400_000 * second });
+        }
+        bench.tell(Input::Failed {
+            id,
+            failure: failure(Endpoint::Slice, Class::Interrupted),
+            sent: 20_000_000,
+        });
+        bench.drain();
+        breaks += 1;
+    }
+    assert_eq!(bench.failed().kind, FailedKind::GaveUp);
+    assert_eq!(breaks, 20, "and not for ever");
+}
+
+#[test]
+fn an_answer_that_took_a_minute_does_not_end_the_polling() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    bench.send_all();
+    let (id, _) = bench.call();
+    bench.now += Duration::from_secs(70);
+    bench.tell(Input::Replied { id, reply: Reply::NotYet });
+    bench.drain();
+    bench.reply(STORED);
+    bench.completed();
+}
+
+#[test]
+fn a_restart_for_one_reason_does_not_use_up_that_for_another() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    bench.fail(Class::NotFound);
+    bench.create();
+    bench.send_all();
+    bench.fail(Class::VerifyFailed);
+    bench.create();
+    bench.fail(Class::NotFound);
+    assert_eq!(bench.failed().kind, FailedKind::Refused);
+}
+
+#[test]
+fn an_upload_that_is_forgotten_each_time_its_answer_is_lost_does_not_start_over_for_ever() {
+    let mut bench = Bench::new(1);
+    for round in 0..3 {
+        if bench.outcome.is_some() {
+            assert_eq!(round, 2);
+            break;
+        }
+        bench.create();
+        bench.send_all();
+        bench.fail(Class::NoAnswer);
+        bench.fail(Class::NotFound);
+        bench.reply(Reply::NotYet);
+    }
+    assert_eq!(bench.failed().kind, FailedKind::Refused);
+}
+
+#[test]
+fn a_login_page_in_place_of_an_answer_restarts_nothing() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    bench.send_all();
+    bench.fail(Class::NoAnswer);
+    for _ in 0..3 {
+        assert!(matches!(bench.fail(Class::Protocol), Call::Complete { .. }));
+    }
+    bench.reply(STORED);
+    assert!(!bench.records.contains(&Record::Restarted));
+}
+
+#[test]
+fn a_wait_of_hours_is_not_waited_silently() {
+    let mut bench = Bench::new(1);
+    let (id, _) = bench.call();
+    let retry_after = Some(Duration::from_secs(7200));
+    let failure = Failure { retry_after, ..failure(Endpoint::Create, Class::RateLimited) };
+    bench.tell(Input::Failed { id, failure, sent: 0 });
+    bench.drain();
+    assert_eq!(bench.failed().kind, FailedKind::GaveUp);
+}
+
+#[test]
+fn uploads_that_share_a_slow_link_drop_slices_of_each_other() {
+    let mut link = Link::new(LinkPolicy::default());
+    let mut uploads: Vec<Upload> = (0..4).map(|seed| Upload::new(spec(1), Policy::default(), seed)).collect();
+    let mut slices = vec![];
+    let mut now = Duration::ZERO;
+    for (number, upload) in uploads.iter_mut().enumerate() {
+        now = Duration::from_secs(number as u64);
+        while let Some(action) = upload.poll(now, &mut link) {
+            match action {
+                Action::Hash { slice_size, .. } => {
+                    upload.handle(now, &mut link, Input::Hashed(digests(&spec(1), slice_size)));
+                }
+                Action::Send { id, call: Call::Create { .. } } => {
+                    upload.handle(now, &mut link, Input::Replied { id, reply: created(SLICE) });
+                }
+                Action::Send { id, .. } => slices.push(id),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((slices.len(), link.slices_in_flight()), (4, 4));
+    for quarter in 0..40u64 {
+        now += Duration::from_millis(250);
+        for (upload, id) in uploads.iter_mut().zip(&slices) {
+            upload.handle(now, &mut link, Input::Moved { id: *id, sent: 50_000 * quarter });
+        }
+    }
+    let mut aborted = 0;
+    for upload in &mut uploads {
+        while let Some(action) = upload.poll(now, &mut link) {
+            aborted += u32::from(matches!(action, Action::Abort { .. }));
+        }
+    }
+    assert_eq!(aborted, 2, "0.8 MB/s carry two slices in a minute");
+    assert_eq!((link.slices_max(), link.slices_in_flight()), (2, 2));
+}
+
+#[test]
+fn the_last_slice_gets_a_second_copy_on_another_server_if_asked_to() {
+    for hedge in [false, true] {
+        let mut bench = Bench::with(Upload::new(spec(20), Policy { hedge, ..Policy::default() }, 1));
+        bench.create();
+        let (&slow, call) = bench.in_flight.first_key_value().unwrap();
+        let Call::Slice { server, slice: slow_slice, .. } = call.clone() else { panic!("{call:?}") };
+        let mut copies = 0;
+        loop {
+            let others = bench.in_flight.iter().filter(|(id, _)| **id != slow);
+            let Some((&id, Call::Slice { server: other, slice, .. })) = others.into_iter().next() else {
+                break;
+            };
+            if *slice == slow_slice {
+                assert_ne!(*other, server);
+                copies += 1;
+            }
+            bench.in_flight.remove(&id);
+            bench.now += Duration::from_secs(1);
+            bench.tell(Input::Replied { id, reply: Reply::SliceTaken });
+            bench.drain();
+        }
+        assert_eq!(copies, u32::from(hedge));
+        if !hedge {
+            assert_eq!(bench.in_flight.len(), 1, "the slow one");
+            continue;
+        }
+        bench.reply(STORED);
+        assert!(bench.in_flight.is_empty(), "the slow copy was dropped");
+        bench.completed();
+    }
 }

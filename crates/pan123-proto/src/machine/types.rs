@@ -343,7 +343,11 @@ pub enum FailedKind {
 
 impl Failed {
     pub(super) fn new(kind: FailedKind, failure: Failure, slice_no: Option<u32>, attempts: u32) -> Self {
-        let resumable = matches!(kind, FailedKind::GaveUp | FailedKind::SlowUplink | FailedKind::Login);
+        let resumable = match kind {
+            FailedKind::GaveUp | FailedKind::SlowUplink | FailedKind::Login | FailedKind::Protocol => true,
+            FailedKind::Refused => matches!(failure.class, crate::Class::NoSpace | crate::Class::Blocked),
+            FailedKind::Source | FailedKind::Verify => false,
+        };
         let advice = match kind {
             FailedKind::GaveUp => "run the same command again: it goes on from the last acknowledged slice",
             FailedKind::SlowUplink => {

@@ -3,14 +3,15 @@
 use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Duration};
 
 use super::{
+    flights::FlightKey,
     link::Link,
     policy::Policy,
-    slices::Slices,
+    slices::{Sent, Slices},
     types::{
         Action, Call, Digests, Event, FailedKind, Input, Outcome, Record, Stage, Stop, TryId, UploadSpec,
     },
 };
-use crate::{Class, Endpoint, Failure, SLICE_SIZE_ASSUMED, SlicePlan};
+use crate::{Class, Endpoint, Failure, SLICE_SIZE_ASSUMED, Slice, SlicePlan};
 
 /// The upload of one file, from its digests to its file id.
 ///
@@ -24,19 +25,23 @@ pub struct Upload {
     pub(super) step: Step,
     pub(super) digests: Option<Digests>,
     pub(super) remote: Option<Remote>,
-    /// The last time that anything got through.
-    pub(super) last_good: Duration,
-    /// It has started over from `create` once already.
-    pub(super) restarted: bool,
+    /// Since when nothing has got through: the first failure after the last thing that did.
+    pub(super) failing_since: Option<Duration>,
+    /// Refusals for too many requests since the last good answer.
+    pub(super) throttled: u32,
+    /// Why it has started over from `create`. Once for each reason.
+    pub(super) restarts: Vec<Class>,
     /// A request that stores the file went out and its answer was lost.
     pub(super) unanswered: bool,
     /// `single/create` was tried in vain.
     pub(super) single_failed: bool,
-    /// Bodies of slices sent alone that missed the gateway's line, in a row.
-    pub(super) misses_alone: u32,
+    /// Servers to which a slice missed the gateway's line although it was alone, in a row.
+    pub(super) misses_alone: Vec<Arc<str>>,
+    /// Bytes of slices that were sent a second time while the first copy was on its way.
+    hedged: u64,
     rng: fastrand::Rng,
     next_id: u64,
-    out: VecDeque<Action>,
+    pub(super) out: VecDeque<Action>,
     stage: Option<Stage>,
     parallel_told: u32,
 }
@@ -71,8 +76,10 @@ pub(super) struct Turn {
     pub(super) failures: u32,
     pub(super) ready_at: Duration,
     pub(super) flight: Option<TryId>,
-    /// When it was first asked; bounds polling.
-    pub(super) since: Duration,
+    /// When it last went out.
+    pub(super) sent_at: Duration,
+    /// When the question went out that was first answered with "not yet"; bounds polling.
+    pub(super) polling_since: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -86,26 +93,30 @@ pub(super) enum TurnKind {
     Single {
         server: Arc<str>,
     },
-    /// Looks whether an unanswered request did store the file; if not, ends with this failure or starts over.
+    /// Looks whether an unanswered request did store the file, because of this failure; if it did not, starts over
+    /// or ends with the failure.
     Find {
-        otherwise: Option<Box<Failure>>,
+        failure: Box<Failure>,
+        start_over: bool,
     },
 }
 
 impl Upload {
     /// An upload that nothing is known of yet. `seed` decides the random part of pauses.
-    pub fn new(spec: UploadSpec, policy: Policy, seed: u64, now: Duration) -> Self {
+    pub fn new(spec: UploadSpec, policy: Policy, seed: u64) -> Self {
         Self {
             spec,
             policy,
             step: Step::Hash { slice_size: SLICE_SIZE_ASSUMED, again: false, asked: false },
             digests: None,
             remote: None,
-            last_good: now,
-            restarted: false,
+            failing_since: None,
+            throttled: 0,
+            restarts: Vec::new(),
             unanswered: false,
             single_failed: false,
-            misses_alone: 0,
+            misses_alone: Vec::new(),
+            hedged: 0,
             rng: fastrand::Rng::with_seed(seed),
             next_id: 0,
             out: VecDeque::new(),
@@ -118,7 +129,7 @@ impl Upload {
     ///
     /// Records that do not fit each other are passed over; at worst something is sent again.
     pub fn resume(spec: UploadSpec, policy: Policy, seed: u64, now: Duration, records: &[Record]) -> Self {
-        let mut upload = Self::new(spec, policy, seed, now);
+        let mut upload = Self::new(spec, policy, seed);
         let mut completing = false;
         for record in records {
             match record {
@@ -192,6 +203,12 @@ impl Upload {
                 }
                 Step::Turn(_) => return self.poll_turn(now, link),
                 Step::Slices => {
+                    if link.any_to_drop() {
+                        self.shed(now, link);
+                        if let Some(action) = self.out.pop_front() {
+                            return Some(action);
+                        }
+                    }
                     if self.remote.as_ref().is_some_and(|remote| remote.slices.all_done()) {
                         self.save(Record::Completing, true);
                         self.step = Step::Turn(Turn::new(TurnKind::Complete, now));
@@ -281,6 +298,7 @@ impl Upload {
         let id = TryId(self.next_id);
         self.next_id += 1;
         turn.flight = Some(id);
+        turn.sent_at = now;
         link.take(endpoint, now);
         Some(Action::Send { id, call })
     }
@@ -295,11 +313,19 @@ impl Upload {
         }
         let remote = self.remote.as_mut()?;
         let digests = self.digests.as_ref()?;
-        let (slice, tried) = remote.slices.next(now)?;
-        let server = link.start_slice(&remote.servers, tried, now)?;
+        let (slice, (key, server)) = match remote.slices.next(now) {
+            Some((slice, tried)) => (slice, link.start_slice(&remote.servers, tried, slice.len, now)?),
+            None if self.policy.hedge && remote.slices.none_due() => {
+                let budget = self.spec.size / HEDGE_SHARE - self.hedged;
+                let (slice, flight) = hedge(remote, budget, now, link)?;
+                self.hedged += slice.len;
+                (slice, flight)
+            }
+            None => return None,
+        };
         let id = TryId(self.next_id);
         self.next_id += 1;
-        remote.slices.start(id, slice, server.clone(), now, link.slices_in_flight() > 1);
+        remote.slices.start(id, key, slice, server.clone());
         let md5 = digests.slices[slice.no as usize - 1];
         let preupload_id = remote.preupload_id.clone();
         Some(Action::Send { id, call: Call::Slice { server, preupload_id, slice, md5 } })
@@ -322,49 +348,37 @@ impl Upload {
         }
         self.save(Record::Hashed(digests.clone()), true);
         self.digests = Some(digests);
-        self.last_good = now;
         self.step = self.next_step(now);
     }
 
     fn moved(&mut self, now: Duration, link: &mut Link, id: TryId, sent: u64) {
-        let Some(remote) = &mut self.remote else { return };
-        remote.slices.moved(id, sent, now, link.slices_in_flight() > 1);
-        self.shed(now, link);
+        let Some(remote) = &self.remote else { return };
+        let Some(key) = remote.slices.on_their_way().iter().find(|sent| sent.id == id).map(|sent| sent.key)
+        else {
+            return;
+        };
+        link.moved(key, sent, now);
+        if link.moves(key) && self.throttled == 0 {
+            self.failing_since = None;
+        }
     }
 
-    /// Drops slices that take the uplink from others so that none would make the gateway's line.
+    /// Puts slices back that the link wants dropped, so that others are complete in time.
     fn shed(&mut self, now: Duration, link: &mut Link) {
         let Some(remote) = &mut self.remote else { return };
-        let flights = remote.slices.flights();
-        if flights.len() < 2 {
-            return;
-        }
-        let line = link.body_line();
-        let late = flights.iter().any(|flight| {
-            flight.rate(now).is_some_and(|rate| flight.complete_at(rate, now) > flight.started + line)
-        });
-        // Judge only when every flight can be measured; a fresh one would be counted as standing still.
-        let rates: Option<Vec<f64>> = flights.iter().map(|flight| flight.rate(now)).collect();
-        let Some(rates) = rates.filter(|_| late) else { return };
-        let longest = flights.iter().map(|flight| flight.slice.len).max().unwrap_or(0);
-        link.too_slow(rates.iter().sum(), longest, now);
-        let keep = (link.slices_max() as usize).clamp(1, flights.len() - 1);
-        let mut by_progress: Vec<_> = flights
-            .iter()
-            .map(|flight| (flight.slice.len - flight.sent.min(flight.slice.len), flight.id))
-            .collect();
-        by_progress.sort();
-        for (_, id) in by_progress.split_off(keep) {
-            let Some(flight) = remote.slices.land(id) else { continue };
-            link.slice_lost(&flight.server, now);
-            remote.slices.put_back(flight.slice.no, now, false);
+        let drop = |sent: &&Sent| link.is_to_drop(sent.key);
+        let ids: Vec<TryId> = remote.slices.on_their_way().iter().filter(drop).map(|sent| sent.id).collect();
+        for id in ids {
+            let Some(sent) = remote.slices.land(id) else { continue };
+            link.slice_lost(sent.key, now);
+            remote.slices.put_back(sent.slice.no, now, false);
             self.out.push_back(Action::Abort { id });
             self.out.push_back(Action::Tell(Event::Retry {
                 step: Endpoint::Slice.name(),
-                slice_no: Some(flight.slice.no),
-                attempt: flight.attempt,
+                slice_no: Some(sent.slice.no),
+                attempt: sent.attempt,
                 wait_ms: 0,
-                reason: "put back so that the others are complete before the gateway gives up on them".into(),
+                reason: "put back: it would not have been complete before the gateway gives up on it".into(),
             }));
         }
     }
@@ -407,11 +421,11 @@ impl Upload {
             self.out.push_back(Action::Abort { id });
         }
         let Some(remote) = &mut self.remote else { return };
-        let ids: Vec<TryId> = remote.slices.flights().iter().map(|flight| flight.id).collect();
+        let ids: Vec<TryId> = remote.slices.on_their_way().iter().map(|sent| sent.id).collect();
         for id in ids {
-            let Some(flight) = remote.slices.land(id) else { continue };
-            link.slice_lost(&flight.server, now);
-            remote.slices.put_back(flight.slice.no, now, false);
+            let Some(sent) = remote.slices.land(id) else { continue };
+            link.slice_lost(sent.key, now);
+            remote.slices.put_back(sent.slice.no, now, false);
             self.out.push_back(Action::Abort { id });
         }
     }
@@ -448,9 +462,30 @@ impl Upload {
     }
 }
 
+/// A second copy of one of the last slices, if one takes far too long and `budget` bytes allow it.
+fn hedge(
+    remote: &Remote,
+    budget: u64,
+    now: Duration,
+    link: &mut Link,
+) -> Option<(Slice, (FlightKey, Arc<str>))> {
+    let slices = &remote.slices;
+    let alone =
+        |sent: &&Sent| slices.on_their_way().iter().filter(|s| s.slice.no == sent.slice.no).count() == 1;
+    slices
+        .on_their_way()
+        .iter()
+        .filter(|sent| sent.slice.len <= budget)
+        .filter(alone)
+        .find_map(|sent| Some((sent.slice, link.start_copy(&remote.servers, sent.key, now)?)))
+}
+
+/// Second copies of slices may take one byte in so many.
+const HEDGE_SHARE: u64 = 20;
+
 impl Turn {
     pub(super) fn new(kind: TurnKind, now: Duration) -> Self {
-        Self { kind, failures: 0, ready_at: now, flight: None, since: now }
+        Self { kind, failures: 0, ready_at: now, flight: None, sent_at: now, polling_since: None }
     }
 }
 

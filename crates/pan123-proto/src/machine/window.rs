@@ -9,24 +9,37 @@ use super::policy::Parallel;
 /// Goodput is counted in acknowledged bytes, because what the connection has taken may still sit in
 /// buffers of this machine. A judgement needs as many acknowledged slices as may be in flight, made while
 /// the window was full, and half a second.
+///
+/// Growing has to mind the gateway's line. If the uplink is what limits, every further slice makes all of them
+/// slower; if each connection has its own limit, a further one costs nothing. Only trying tells which it is, so past
+/// what would fit in the first case the window grows one slice at a time, and that one is dropped as soon as
+/// a slice is seen to be late.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     limit: u32,
     max: u32,
     /// Steps double rather than add until the first one that did not pay.
     doubling: bool,
+    /// A step was too long for the gateway's line, so further ones are by one.
+    careful: bool,
     /// The limit and goodput that the step under judgement started from.
     before: Option<(u32, f64)>,
-    /// No step up before this time.
+    /// The last step brought almost all that it could: connections have limits of their own.
+    linear: bool,
+    /// No step up before this time,
     hold_until: Duration,
-    /// How long to hold after the next step that does not pay.
-    hold: Duration,
+    /// nor before so many more judgements.
+    hold_for: u32,
+    /// How many judgements to hold after the next step that does not pay.
+    hold: u32,
     epoch: Epoch,
+    /// When moving slices were last judged.
+    moving_judged_at: Duration,
     /// Since when nothing is in flight.
     idle_since: Option<Duration>,
     /// Bytes per second over the last epochs.
     goodput: Option<f64>,
-    /// Troubles count once per this time.
+    /// When it last shrank: what was sent before that does not count again.
     eased_at: Option<Duration>,
     reason: &'static str,
 }
@@ -41,13 +54,19 @@ struct Epoch {
 }
 
 const START: u32 = 4;
-const AUTO_MAX: u32 = 16;
+/// Each slice in flight holds at most 320 KiB of frames, so this many hold 20 MiB; 8 hold 2.5 MiB.
+const AUTO_MAX: u32 = 64;
 const EXACT_MAX: u32 = 64;
 const EPOCH_MIN: Duration = Duration::from_millis(500);
+/// Moving slices are judged at most this often.
+const MOVING_MIN: Duration = Duration::from_secs(13);
 /// A step up pays if goodput rose by at least this part of what more slices could have brought.
 const STEP_PAYS: f64 = 0.2;
-const HOLD_FIRST: Duration = Duration::from_secs(5);
-const HOLD_MAX: Duration = Duration::from_secs(60);
+/// A step up that brought this part of it was not held back by the uplink.
+const STEP_LINEAR: f64 = 0.8;
+const HOLD_MIN: Duration = Duration::from_secs(5);
+const HOLD_FIRST: u32 = 4;
+const HOLD_MAX: u32 = 32;
 /// A slice should need no more than this part of the gateway's body time.
 const LINE_SHARE: f64 = 0.8;
 
@@ -61,10 +80,14 @@ impl Window {
             limit,
             max,
             doubling: true,
+            careful: false,
             before: None,
+            linear: false,
             hold_until: Duration::ZERO,
+            hold_for: 0,
             hold: HOLD_FIRST,
             epoch: Epoch::default(),
+            moving_judged_at: Duration::ZERO,
             idle_since: None,
             goodput: None,
             eased_at: None,
@@ -115,55 +138,97 @@ impl Window {
         self.judge(now, measured, full && !troubled, fit(measured, slice, line));
     }
 
+    /// A full window moves so many bytes per second, measured past all buffers. Where slices take long this tells
+    /// earlier than acknowledgements whether a step paid.
+    pub(super) fn moving(&mut self, now: Duration, rate: f64, slice: u64, line: Duration) {
+        let judged_at = self.epoch.start.unwrap_or(now).max(self.moving_judged_at);
+        if now.saturating_sub(judged_at) < MOVING_MIN || self.epoch.troubles > 0 {
+            return;
+        }
+        self.moving_judged_at = now;
+        let growing = self.before.is_some() || (self.hold_for == 0 && now >= self.hold_until);
+        if growing {
+            self.epoch = Epoch { start: Some(now), ..Epoch::default() };
+            self.judge(now, rate, true, fit(rate, slice, line));
+        }
+    }
+
     /// Takes the step under judgement back, or takes the next one.
     fn judge(&mut self, now: Duration, measured: f64, may_grow: bool, fit: u32) {
         if let Some((limit, goodput)) = self.before.take() {
             let hoped = f64::from(self.limit) / f64::from(limit) - 1.0;
             if measured < goodput * (1.0 + STEP_PAYS * hoped) {
-                self.set(limit, "more slices in flight brought no more speed");
-                self.doubling = false;
-                self.hold_until = now + self.hold;
-                self.hold = (self.hold * 2).min(HOLD_MAX);
-                return;
+                self.linear = false;
+                self.hold_back(now);
+                return self.set(limit, "more slices in flight brought no more speed");
             }
+            self.linear = measured >= goodput * (1.0 + STEP_LINEAR * hoped);
+            self.hold = HOLD_FIRST;
         }
-        if self.limit > fit {
-            self.set(fit, "more slices could not be complete before the gateway gives up");
-        } else if may_grow && now >= self.hold_until && self.limit < self.max.min(fit) {
-            let step = if self.doubling { self.limit } else { (self.limit / 4).max(1) };
-            self.before = Some((self.limit, measured));
-            self.set((self.limit + step).min(self.max).min(fit), "speed grows with slices in flight");
+        self.hold_for = self.hold_for.saturating_sub(1);
+        if !may_grow || self.hold_for > 0 || now < self.hold_until || self.limit >= self.max {
+            return;
         }
+        let step = match (self.doubling, self.careful) {
+            (true, _) => self.limit,
+            (false, true) => 1,
+            (false, false) => (self.limit / 4).max(1),
+        };
+        let most = if self.linear { self.max } else { fit.max(self.limit + 1).min(self.max) };
+        self.before = Some((self.limit, measured));
+        self.set((self.limit + step).min(most), "speed grows with slices in flight");
     }
 
-    /// A request failed in a way that may come from too much at once.
-    pub(super) fn trouble(&mut self, now: Duration) {
+    /// No further step for a while, and longer each time.
+    fn hold_back(&mut self, now: Duration) {
+        self.doubling = false;
+        self.hold_until = now + HOLD_MIN;
+        self.hold_for = self.hold;
+        self.hold = (self.hold * 2).min(HOLD_MAX);
+    }
+
+    /// A request that went out at `sent_at` failed in a way that may come from too much at once.
+    pub(super) fn trouble(&mut self, now: Duration, sent_at: Duration) {
+        if self.eased_at.is_some_and(|at| sent_at < at) {
+            return;
+        }
         self.epoch.troubles += 1;
         if self.epoch.troubles > self.epoch.slices.max(1) {
             self.ease(now, self.limit / 2, "several requests failed");
+            // Once it is over, the way back up should not take long.
+            self.doubling = true;
+            (self.hold_until, self.hold_for) = (now, 0);
         }
     }
 
-    /// The gateway gave up on a body, or will: no more in flight than can make its line at `rate` bytes
-    /// per second for slices of `slice` bytes.
-    pub(super) fn too_slow(&mut self, now: Duration, rate: f64, slice: u64, line: Duration) {
+    /// The gateway gave up on a body that went out at `sent_at` together with others.
+    pub(super) fn missed_line(
+        &mut self,
+        now: Duration,
+        sent_at: Duration,
+        rate: f64,
+        slice: u64,
+        line: Duration,
+    ) {
+        if self.eased_at.is_none_or(|at| sent_at >= at) {
+            let limit = fit(rate, slice, line).min(self.limit / 2);
+            self.goodput = Some(rate);
+            self.ease(now, limit, "the gateway gave up on a slice that took too long");
+        }
+    }
+
+    /// At `rate` bytes per second only so many of the slices in flight can make the gateway's line.
+    pub(super) fn too_slow(&mut self, now: Duration, keep: u32, rate: f64) {
         self.goodput = Some(rate);
-        self.ease(
-            now,
-            fit(rate, slice, line).min(self.limit / 2),
-            "slices in flight would miss the gateway's body time",
-        );
+        self.careful = true;
+        self.ease(now, keep.min(self.limit), "slices in flight would miss the gateway's body time");
     }
 
-    /// Halves at most once a second, so that what fails together counts once.
     fn ease(&mut self, now: Duration, limit: u32, reason: &'static str) {
-        if self.eased_at.is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(1)) {
-            return;
-        }
         self.eased_at = Some(now);
         self.before = None;
-        self.doubling = false;
-        self.hold_until = now + self.hold;
+        self.linear = false;
+        self.hold_back(now);
         self.epoch = Epoch { start: Some(now), ..Epoch::default() };
         self.set(limit, reason);
     }
@@ -206,8 +271,15 @@ mod tests {
     #[test]
     fn grows_while_each_connection_brings_its_own_speed() {
         let mut window = Window::new(Parallel::Auto);
-        let limits = run(&mut window, 40, |n| 2e6 * f64::from(n));
+        let limits = run(&mut window, 200, |n| 2e6 * f64::from(n));
         assert_eq!(limits.last(), Some(&AUTO_MAX), "{limits:?}");
+    }
+
+    #[test]
+    fn grows_past_what_would_fit_where_connections_are_slow_each() {
+        let mut window = Window::new(Parallel::Auto);
+        let limits = run(&mut window, 60, |n| 0.3e6 * f64::from(n.min(12)));
+        assert!(limits.iter().any(|limit| *limit >= 12), "{limits:?}");
     }
 
     #[test]
@@ -219,12 +291,12 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_link_gets_no_more_than_can_make_the_line() {
+    fn on_a_slow_link_it_tries_one_more_and_no_more() {
         let mut window = Window::new(Parallel::Auto);
         let ten_mbit = 1.25e6;
-        run(&mut window, 8, |_| ten_mbit);
-        assert_eq!(window.limit(), 3);
-        window.too_slow(Duration::from_secs(1000), 0.4e6, SLICE, LINE);
+        let limits = run(&mut window, 8, |_| ten_mbit);
+        assert!(limits.iter().all(|limit| *limit <= START + 1), "{limits:?}");
+        window.too_slow(Duration::from_secs(1000), 1, 0.4e6);
         assert_eq!(window.limit(), 1);
     }
 
@@ -233,7 +305,8 @@ mod tests {
         let mut window = Window::new(Parallel::Exactly(16));
         window.started(Duration::ZERO);
         for _ in 0..8 {
-            window.trouble(Duration::from_secs(1));
+            window.trouble(Duration::from_secs(1), Duration::ZERO);
+            window.missed_line(Duration::from_secs(60), Duration::ZERO, 1e9, SLICE, LINE);
         }
         assert_eq!(window.limit(), 8);
         assert_eq!(Window::new(Parallel::Exactly(0)).limit(), 1);

@@ -1,0 +1,446 @@
+//! Clients: one account, its limits and its threads.
+
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use pan123_upload::{
+    Client, ClientCredentials, JournalDir, ResumeStore, StaticToken, Token, TokenProvider,
+    proto::machine::Parallel,
+    transport::{self, HttpTransport, Layer, PlainHttp, ServerUrl, Transport},
+};
+use tokio::{
+    runtime::{Builder, Handle as RuntimeHandle, Runtime},
+    sync::watch,
+};
+
+use crate::{
+    calls::Calls,
+    error::pan123_error,
+    guard::{Fault, fault, guard, invalid, may_wait, panic_text, quiet},
+    handle::{self, Object},
+    numbers::*,
+    options::{Scope, Settings, pan123_options},
+    queue::{Queue, pan123_queue},
+    store::{HostStore, pan123_store, pan123_store_vtable},
+    tokens::{HostTokens, pan123_tokens},
+    transport::{HostLayer, pan123_transport},
+    upload::Upload,
+    vtable::Host,
+    wait::{self, Cancel},
+};
+
+/// One account of the service, with its limits, connections and threads. Make one and use it for all uploads.
+#[allow(missing_debug_implementations, reason = "a name for C, without content")]
+pub struct pan123_client {
+    _private: [u8; 0],
+}
+
+impl Object for pan123_client {
+    type Inside = Arc<Core>;
+    const NAME: &'static str = "pan123_client";
+}
+
+/// What is behind a `pan123_client`. Uploads and calls hold on to it too.
+pub(crate) struct Core {
+    pub(crate) engine: Client,
+    pub(crate) base_url: String,
+    pub(crate) runtime: RuntimeHandle,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) queue: Option<Arc<Queue>>,
+    pub(crate) store: Store,
+    pub(crate) source_limit: Duration,
+    pub(crate) progress_every: Duration,
+    pub(crate) next_upload: AtomicU64,
+    uploads: Mutex<Vec<Weak<Upload>>>,
+    /// Calls and uploads under way.
+    active: watch::Sender<usize>,
+    /// Nothing new is begun.
+    is_closed: AtomicBool,
+    /// Calls that wait are to end.
+    closing: Cancel,
+    has_left_queue: AtomicBool,
+    /// The runtime itself, until it is shut down.
+    own_runtime: Mutex<Option<Runtime>>,
+}
+
+/// Where unfinished uploads are remembered.
+pub(crate) enum Store {
+    Nowhere,
+    Dir(JournalDir),
+    Host { host: Arc<Host<pan123_store_vtable>>, open: Arc<Mutex<HashSet<String>>> },
+}
+
+/// Counts as one call or upload under way.
+pub(crate) struct Active(Arc<Core>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.send_modify(|count| *count -= 1);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Core {
+    /// Begins a call or an upload.
+    pub(crate) fn enter(self: &Arc<Self>) -> Result<Active, Fault> {
+        self.active.send_modify(|count| *count += 1);
+        let active = Active(self.clone());
+        // Looked at after it was counted, so that a shutdown either sees the count or is seen here.
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Err(fault(PAN123_E_SHUTDOWN, "the client was shut down"));
+        }
+        Ok(active)
+    }
+
+    /// Does what a call of the host's asks for, on the runtime, and waits for it.
+    pub(crate) fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        function: &str,
+        stop: Option<&Cancel>,
+        work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> Result<T, Fault> {
+        may_wait(function)?;
+        let _active = self.enter()?;
+        let cancelled = || fault(PAN123_E_CANCELLED, format!("{function} was stopped, as asked"));
+        if stop.is_some_and(Cancel::is_fired) {
+            return Err(cancelled());
+        }
+        let task = self.runtime.spawn(work);
+        let abort = task.abort_handle();
+        let end = async {
+            match stop {
+                Some(stop) => drop(wait::unless(stop.fired(), self.closing.fired()).await),
+                None => self.closing.fired().await,
+            }
+        };
+        match wait::until(None, wait::unless(end, task)).flatten() {
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) => Err(match error.try_into_panic() {
+                Ok(panic) => fault(PAN123_E_PANIC, panic_text(&*panic)),
+                Err(_) => fault(PAN123_E_SHUTDOWN, "the client was shut down"),
+            }),
+            None => {
+                abort.abort();
+                Err(if stop.is_some_and(Cancel::is_fired) {
+                    cancelled()
+                } else {
+                    fault(PAN123_E_SHUTDOWN, "the client was shut down")
+                })
+            }
+        }
+    }
+
+    /// Where one run of an upload is remembered.
+    pub(crate) fn store_for(&self, cancel: &Cancel) -> Option<Arc<dyn ResumeStore>> {
+        match &self.store {
+            Store::Nowhere => None,
+            Store::Dir(dir) => Some(Arc::new(dir.clone())),
+            Store::Host { host, open } => Some(Arc::new(HostStore {
+                host: host.clone(),
+                calls: self.calls.clone(),
+                cancel: cancel.clone(),
+                open: open.clone(),
+            })),
+        }
+    }
+
+    /// Has an upload cancelled by a shutdown that asks for it.
+    pub(crate) fn remember(&self, upload: &Arc<Upload>) {
+        let mut uploads = lock(&self.uploads);
+        uploads.retain(|upload| upload.strong_count() > 0);
+        uploads.push(Arc::downgrade(upload));
+    }
+
+    fn leave_queue(&self) {
+        if let Some(queue) = &self.queue
+            && !self.has_left_queue.swap(true, Ordering::SeqCst)
+        {
+            queue.leave();
+        }
+    }
+
+    fn shut_down(&self, cancel: bool, deadline: Option<Instant>) -> Result<(), Fault> {
+        let late = |what: &str| Err(fault(PAN123_E_TIMEOUT, format!("not shut down in time: {what}")));
+        self.is_closed.store(true, Ordering::SeqCst);
+        if cancel {
+            self.closing.fire();
+            let uploads: Vec<_> = lock(&self.uploads).iter().filter_map(Weak::upgrade).collect();
+            uploads.iter().for_each(|upload| upload.cancel());
+        }
+        let mut active = self.active.subscribe();
+        if wait::until(deadline, active.wait_for(|count| *count == 0)).is_none() {
+            return late("uploads or calls are under way");
+        }
+        self.leave_queue();
+        if let Some(queue) = &self.queue
+            && !queue.drain(deadline)
+        {
+            return late("on_event has not returned");
+        }
+        if !self.calls.close(deadline) {
+            return late("a callback has not returned");
+        }
+        if let Some(runtime) = lock(&self.own_runtime).take() {
+            let left =
+                deadline.map_or(Duration::from_secs(60), |at| at.saturating_duration_since(Instant::now()));
+            // Nothing is left to do on it, so this is a matter of its threads coming to their end.
+            runtime.shutdown_timeout(left.max(Duration::from_secs(1)));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.leave_queue();
+        if let Some(runtime) = lock(&self.own_runtime).take() {
+            // This may be one of its own threads, so it cannot be waited for.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Everything that `pan123_client_new` is given.
+struct Parts<'a> {
+    settings: Settings,
+    tokens: Option<&'a <pan123_tokens as Object>::Inside>,
+    transport: Option<&'a <pan123_transport as Object>::Inside>,
+    store: Option<&'a <pan123_store as Object>::Inside>,
+    queue: Option<Arc<Queue>>,
+}
+
+impl Parts<'_> {
+    fn build(self) -> Result<Arc<Core>, Fault> {
+        let settings = &self.settings;
+        let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4));
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("pan123-io")
+            .enable_all()
+            .build()
+            .map_err(|error| fault(PAN123_E_INTERNAL, format!("no threads: {error}")))?;
+        let calls = Calls::new();
+        let base = ServerUrl::base(settings.text(PAN123_OPT_BASE_URL).unwrap_or(pan123_upload::BASE_URL))
+            .map_err(|error| invalid(format!("PAN123_OPT_BASE_URL: {error}")))?;
+        let transport = {
+            let _inside = runtime.enter();
+            self.transport(&base, &calls)?
+        };
+        let tokens = self.tokens(&transport, &base, &calls)?;
+        let millis = |option, otherwise| Duration::from_millis(settings.number(option).unwrap_or(otherwise));
+        let mut builder = Client::builder()
+            .base_url(base.to_string())
+            .plain_http(settings.flag(PAN123_OPT_PLAIN_HTTP))
+            .transport(transport)
+            .tokens(tokens)
+            .vip_rates(settings.flag(PAN123_OPT_VIP_RATES))
+            .retry_for(millis(PAN123_OPT_RETRY_FOR_MS, 60_000))
+            .bytes_per_sec(settings.number(PAN123_OPT_BYTES_PER_SEC).filter(|rate| *rate > 0))
+            .parallel(match settings.number(PAN123_OPT_SLICES_IN_FLIGHT) {
+                None | Some(0) => Parallel::Auto,
+                Some(slices) => Parallel::Exactly(u32::try_from(slices).unwrap_or(64)),
+            });
+        if let Some(agent) = settings.text(PAN123_OPT_USER_AGENT) {
+            builder = builder.user_agent(agent);
+        }
+        let engine = {
+            let _inside = runtime.enter();
+            builder.build()?
+        };
+        if let Some(queue) = &self.queue {
+            queue.join();
+        }
+        Ok(Arc::new(Core {
+            engine,
+            base_url: base.to_string(),
+            runtime: runtime.handle().clone(),
+            calls,
+            store: self.store(),
+            source_limit: millis(PAN123_OPT_SOURCE_TIMEOUT_MS, 30_000),
+            progress_every: millis(PAN123_OPT_PROGRESS_MS, 200),
+            next_upload: AtomicU64::new(1),
+            uploads: Mutex::default(),
+            active: watch::Sender::new(0),
+            is_closed: AtomicBool::new(false),
+            closing: Cancel::new(),
+            has_left_queue: AtomicBool::new(false),
+            own_runtime: Mutex::new(Some(runtime)),
+            queue: self.queue,
+        }))
+    }
+
+    /// Layers of plugins, then layers of the host, then the built-in transport.
+    fn transport(&self, base: &ServerUrl, calls: &Arc<Calls>) -> Result<Arc<dyn Transport>, Fault> {
+        let settings = &self.settings;
+        let plain_http = if settings.flag(PAN123_OPT_PLAIN_HTTP) {
+            PlainHttp::anywhere()
+        } else {
+            PlainHttp::loopback().and_base(base)
+        };
+        let mut http = HttpTransport::builder().plain_http(plain_http);
+        if let Some(proxy) = settings.text(PAN123_OPT_PROXY) {
+            http = http.proxy(proxy);
+        }
+        if let Some(file) = settings.text(PAN123_OPT_CA_FILE) {
+            http = http.ca_file(file);
+        }
+        let http = http.build().map_err(|error| invalid(format!("the transport: {error}")))?;
+        let plugins = settings.plugins.iter().filter_map(|plugin| plugin.transport.as_ref());
+        let hosts = plugins.chain(self.transport.into_iter().flatten());
+        let layers: Vec<Arc<dyn Layer>> = hosts
+            .map(|host| Arc::new(HostLayer { host: host.clone(), calls: calls.clone() }) as Arc<dyn Layer>)
+            .collect();
+        Ok(transport::stack(Arc::new(http), &layers))
+    }
+
+    fn tokens(
+        &self,
+        transport: &Arc<dyn Transport>,
+        base: &ServerUrl,
+        calls: &Arc<Calls>,
+    ) -> Result<Arc<dyn TokenProvider>, Fault> {
+        let settings = &self.settings;
+        let of_plugin = || settings.plugins.iter().find_map(|plugin| plugin.tokens.as_ref());
+        if let Some(host) = self.tokens.or_else(of_plugin) {
+            return Ok(Arc::new(HostTokens::new(host.clone(), calls.clone())));
+        }
+        let text = |option| settings.text(option);
+        match (text(PAN123_OPT_ACCESS_TOKEN), text(PAN123_OPT_CLIENT_ID), text(PAN123_OPT_CLIENT_SECRET)) {
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(invalid(
+                "give PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and its secret, but not both",
+            )),
+            (Some(token), None, None) => Ok(Arc::new(StaticToken::new(Token::new(token, None)?))),
+            (None, Some(id), Some(secret)) => {
+                let login = ClientCredentials::new(transport.clone(), &base.to_string(), id, secret)?;
+                let cache = text(PAN123_OPT_TOKEN_CACHE).map(PathBuf::from);
+                Ok(Arc::new(match cache {
+                    Some(dir) => login.cache_in(&dir),
+                    None => login,
+                }))
+            }
+            (None, Some(_), None) => Err(invalid("PAN123_OPT_CLIENT_ID needs PAN123_OPT_CLIENT_SECRET")),
+            (None, None, Some(_)) => Err(invalid("PAN123_OPT_CLIENT_SECRET needs PAN123_OPT_CLIENT_ID")),
+            (None, None, None) => Err(invalid(
+                "no access token: set PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and PAN123_OPT_CLIENT_SECRET, or give a pan123_tokens",
+            )),
+        }
+    }
+
+    fn store(&self) -> Store {
+        let of_plugin = || self.settings.plugins.iter().find_map(|plugin| plugin.store.as_ref());
+        match (self.store.or_else(of_plugin), self.settings.text(PAN123_OPT_STATE_DIR)) {
+            (Some(host), _) => Store::Host { host: host.clone(), open: Arc::default() },
+            (None, Some(dir)) => Store::Dir(JournalDir::new(dir)),
+            (None, None) => Store::Nowhere,
+        }
+    }
+}
+
+/// Makes a client. Sends nothing yet. Any of `o`, `t`, `x`, `s`, `q` may be NULL: default options, tokens as the options
+/// say, the built-in transport, no store but `PAN123_OPT_STATE_DIR`, no events.
+///
+/// Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for options that cannot be used, for options that are meant for an
+/// upload, and if there is nothing to get an access token from; `PAN123_E_LOGIN` for a token that cannot be one;
+/// `PAN123_E_INTERNAL` if the system gives no threads.
+///
+/// Ownership: keeps references to what it is given; yours stay yours. `*out` is yours; free it with
+/// `pan123_client_free`. Thread: any. Blocking: no, but it makes threads, named `pan123-io`. Since 0.1.
+///
+/// # Safety
+///
+/// Each handle is NULL or live; `out` and `err` are NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pan123_client_new(
+    o: *const pan123_options,
+    t: *mut pan123_tokens,
+    x: *mut pan123_transport,
+    s: *mut pan123_store,
+    q: *mut pan123_queue,
+    out: *mut *mut pan123_client,
+    err: *mut *mut pan123_error,
+) -> pan123_status {
+    guard(err, || {
+        // SAFETY: by the contract of this function.
+        let out = unsafe { handle::object_place(out) }?;
+        // SAFETY: by the contract of this function.
+        let parts = unsafe {
+            Parts {
+                settings: Settings::of(o, &[Scope::Client], "pan123_client_new")?,
+                tokens: handle::look_if_any(t.cast_const())?,
+                transport: handle::look_if_any(x.cast_const())?,
+                store: handle::look_if_any(s.cast_const())?,
+                queue: handle::look_if_any(q.cast_const())?.cloned(),
+            }
+        };
+        *out = handle::give(parts.build()?);
+        Ok(())
+    })
+}
+
+/// Adds a reference to a client, for another owner; each is dropped with `pan123_client_free`.
+///
+/// Returns `c`; NULL if it is NULL or was made before a fork.
+///
+/// Thread: any. Blocking: no. Since 0.1.
+///
+/// # Safety
+///
+/// `c` is NULL or a live client.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pan123_client_retain(c: *mut pan123_client) -> *mut pan123_client {
+    // SAFETY: by the contract of this function.
+    quiet(std::ptr::null_mut(), || unsafe { handle::retain(c) })
+}
+
+/// Ends a client: begins nothing new, waits for what is under way, and joins the client's threads. With `cancel` not 0
+/// it cancels what is under way first. Waits for at most `timeout_ms` milliseconds: negative for ever, 0 not at all.
+///
+/// Afterwards the client, and what was made with it, answers `PAN123_E_SHUTDOWN`; outcomes of uploads can still be asked
+/// for. Not needed before `pan123_client_free`, unless you want to know that no thread of the client runs any more.
+///
+/// Returns `PAN123_OK`, also the second time; `PAN123_E_TIMEOUT` if it takes longer, for example because a callback does
+/// not return: call it again; `PAN123_E_WOULD_DEADLOCK` in a callback.
+///
+/// Thread: any. Blocking: as long as `timeout_ms` says. Since 0.1.
+///
+/// # Safety
+///
+/// `c` is NULL or a live client; `err` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pan123_client_shutdown(
+    c: *mut pan123_client,
+    cancel: i32,
+    timeout_ms: i64,
+    err: *mut *mut pan123_error,
+) -> pan123_status {
+    guard(err, || {
+        // SAFETY: by the contract of this function.
+        let core = unsafe { handle::look(c.cast_const()) }?;
+        may_wait("pan123_client_shutdown")?;
+        core.shut_down(cancel != 0, wait::deadline(timeout_ms))
+    })
+}
+
+/// Drops your reference to a client. Uploads that run go on to their end; then the client's threads end by themselves.
+/// NULL is fine.
+///
+/// Thread: any. Blocking: no. Since 0.1.
+///
+/// # Safety
+///
+/// `c` is NULL or a live client, which is gone afterwards as far as the caller is concerned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pan123_client_free(c: *mut pan123_client) {
+    // SAFETY: by the contract of this function.
+    quiet((), || unsafe { handle::free(c) });
+}

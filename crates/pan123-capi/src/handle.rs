@@ -1,0 +1,117 @@
+//! Objects as the host sees them: a pointer to something it cannot look into.
+//!
+//! In C each type is incomplete. In Rust it is a marker without fields, because a debugger's view of private fields
+//! would make every private change look like a break of the interface. The real thing is a [`Handle`], counted.
+
+use std::{process, sync::Arc};
+
+use crate::{
+    guard::{Fault, fault, invalid},
+    numbers::PAN123_E_FORKED,
+};
+
+/// A marker type, and what is behind pointers to it.
+pub(crate) trait Object {
+    /// What is behind the pointer.
+    type Inside: Send + Sync + 'static;
+    /// The type's name in C.
+    const NAME: &'static str;
+}
+
+/// What a pointer points to.
+struct Handle<T> {
+    /// The process that made it.
+    pid: u32,
+    inside: T,
+}
+
+/// Hands a new object to the host, with one reference.
+pub(crate) fn give<O: Object>(inside: O::Inside) -> *mut O {
+    Arc::into_raw(Arc::new(Handle { pid: process::id(), inside })).cast_mut().cast()
+}
+
+/// Looks into an object.
+///
+/// # Safety
+///
+/// `object` is NULL or came from [`give`] of the same type and has not been freed; it stays so while the reference lives.
+pub(crate) unsafe fn look<'a, O: Object>(object: *const O) -> Result<&'a O::Inside, Fault> {
+    if object.is_null() {
+        return Err(invalid(format!("the {} is NULL", O::NAME)));
+    }
+    // SAFETY: it is a live `Handle` of this type, by the contract.
+    let handle = unsafe { &*object.cast::<Handle<O::Inside>>() };
+    if handle.pid != process::id() {
+        let message = format!(
+            "this {} was made by process {}, before a fork; make a new one in this process",
+            O::NAME,
+            handle.pid
+        );
+        return Err(fault(PAN123_E_FORKED, message));
+    }
+    Ok(&handle.inside)
+}
+
+/// As [`look`], for a parameter that may be NULL.
+///
+/// # Safety
+///
+/// As [`look`].
+pub(crate) unsafe fn look_if_any<'a, O: Object>(object: *const O) -> Result<Option<&'a O::Inside>, Fault> {
+    if object.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: handed on.
+    unsafe { look(object) }.map(Some)
+}
+
+/// Adds a reference, and returns the object; NULL when it cannot be used.
+///
+/// # Safety
+///
+/// As [`look`].
+pub(crate) unsafe fn retain<O: Object>(object: *mut O) -> *mut O {
+    // SAFETY: handed on.
+    if unsafe { look(object) }.is_err() {
+        return std::ptr::null_mut();
+    }
+    // SAFETY: it came from `Arc::into_raw` in `give`, and is alive.
+    unsafe { Arc::increment_strong_count(object.cast::<Handle<O::Inside>>()) };
+    object
+}
+
+/// Drops a reference. After a fork the object leaks: its threads and locks exist in the other process only.
+///
+/// # Safety
+///
+/// As [`look`]; the caller's reference is gone afterwards.
+pub(crate) unsafe fn free<O: Object>(object: *mut O) {
+    // SAFETY: handed on.
+    if unsafe { look(object.cast_const()) }.is_ok() {
+        // SAFETY: it came from `Arc::into_raw` in `give`, and the caller gives its reference away.
+        drop(unsafe { Arc::from_raw(object.cast::<Handle<O::Inside>>()) });
+    }
+}
+
+/// A place for something that comes out.
+///
+/// # Safety
+///
+/// `place` is NULL or writable.
+pub(crate) unsafe fn place<'a, T>(place: *mut T, name: &str) -> Result<&'a mut T, Fault> {
+    // SAFETY: by the contract.
+    unsafe { place.as_mut() }
+        .ok_or_else(|| invalid(format!("{name} is NULL, so there is no place for the answer")))
+}
+
+/// A place for an object that comes out, which is NULL until the call has succeeded.
+///
+/// # Safety
+///
+/// As [`place`].
+pub(crate) unsafe fn object_place<'a, O>(out: *mut *mut O) -> Result<&'a mut *mut O, Fault> {
+    // SAFETY: handed on.
+    let out = unsafe { place(out, "out") }?;
+    *out = std::ptr::null_mut();
+    Ok(out)
+}

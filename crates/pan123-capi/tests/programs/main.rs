@@ -1,0 +1,50 @@
+//! Programs in C that use the library as a stranger would, run against the emulator.
+//!
+//! They are compiled against the library of this build, or against the released one in `PAN123_LIB_DIR`.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test program: what fails here is the test")]
+
+mod examples;
+mod layout;
+mod memory;
+mod plugins;
+mod support;
+mod sweep;
+
+use support::{check_program, library};
+
+#[test]
+fn every_function_does_what_the_manual_says() {
+    check_program("conformance", &[]);
+}
+
+#[test]
+fn host_objects_are_used_as_promised_and_let_go_of_once() {
+    check_program("hosts", &[]);
+}
+
+#[test]
+fn stuck_callbacks_hold_up_nobody_but_themselves() {
+    check_program("stuck", &[]);
+}
+
+#[test]
+fn objects_do_not_survive_a_fork_and_do_no_harm_after_it() {
+    check_program("fork", &[]);
+}
+
+#[test]
+fn no_thread_descriptor_or_signal_handler_is_left_behind() {
+    check_program("threads", &[]);
+}
+
+#[test]
+fn waiting_inside_a_callback_is_refused() {
+    check_program("reentry", &[]);
+}
+
+#[test]
+fn it_can_be_loaded_and_unloaded_a_hundred_times() {
+    let library = library().join("libpan123.so");
+    check_program("dlopen", &[library.to_str().unwrap()]);
+}

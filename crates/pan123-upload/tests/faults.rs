@@ -1,0 +1,339 @@
+//! Every fault of the emulator at every call of an upload: what passes is survived with the right bytes, what
+//! stays ends the upload with the right words.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use pan123_emulator::{Action, At, Fault, Garbage};
+use pan123_upload::{
+    Client, ClientCredentials, Error, ErrorKind,
+    proto::{
+        Endpoint,
+        machine::{Policy, SingleUse},
+    },
+    transport::{Clocks, HttpTransport, Layer, Transport},
+};
+use serde_json::json;
+use support::{Bench, SHORT, SLICE, ShortClocks, bytes, impatient, upload_bytes, words};
+use tokio::task::JoinSet;
+
+const SIZE: u64 = 3 * SLICE - 1;
+const GARBAGE: [Garbage; 7] = [
+    Garbage::Html,
+    Garbage::Truncated,
+    Garbage::NoCode,
+    Garbage::Nested,
+    Garbage::Huge,
+    Garbage::Binary,
+    Garbage::WrongTypes,
+];
+
+fn status(status: u16) -> Action {
+    Action::Status { status, body: "<h1>gateway</h1>".into(), retry_after: None }
+}
+
+fn code(code: i64, message: &str) -> Action {
+    Action::Code { code, message: message.into(), data: json!(null), status: 200, retry_after: None }
+}
+
+fn redirect() -> Action {
+    Action::Redirect { location: "http://127.0.0.1:9/".into(), status: 307 }
+}
+
+fn throttled(http: bool) -> Action {
+    Action::Throttled { http, retry_after: http.then(|| "0".into()) }
+}
+
+/// A client that logs in with id and secret, so that it can renew its token; a small file goes in one
+/// request when that is what is tested.
+fn client(bench: &Bench, on: Endpoint, action: &Action, retry_for: Duration) -> Client {
+    let single =
+        if matches!(on, Endpoint::Domain | Endpoint::Single) { SingleUse::Always } else { SingleUse::Never };
+    let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new().unwrap());
+    let clocks = if *action == Action::Hang { SHORT } else { Clocks::default() };
+    let transport = ShortClocks(clocks).wrap(transport);
+    let url = bench.emulator.base_url();
+    let tokens = ClientCredentials::new(transport.clone(), url, "emulator-id", "emulator-secret").unwrap();
+    let policy = Policy { single, retry_for, poll_for: retry_for, ..impatient() };
+    bench.builder().transport(transport).tokens(Arc::new(tokens)).policy(policy).build().unwrap()
+}
+
+fn size(on: Endpoint) -> u64 {
+    if matches!(on, Endpoint::Domain | Endpoint::Single) { SLICE - 1 } else { SIZE }
+}
+
+const CALLS: [Endpoint; 6] = [
+    Endpoint::Create,
+    Endpoint::Slice,
+    Endpoint::Complete,
+    Endpoint::Domain,
+    Endpoint::Single,
+    Endpoint::AccessToken,
+];
+
+/// Faults that a client has to survive when they come once or twice.
+fn passing(on: Endpoint) -> Vec<(Action, u32)> {
+    let mut all = vec![
+        (Action::Delay { ms: 30 }, 9),
+        (Action::Rate { bytes_per_sec: 1_000_000 }, 9),
+        (Action::BodyDeadline { ms: 1, text: true }, 1),
+        (Action::BodyDeadline { ms: 1, text: false }, 1),
+        (Action::Reset, 2),
+        (Action::Hang, 1),
+        (Action::IdsAsStrings, 9),
+        (throttled(false), 1),
+        (throttled(true), 2),
+    ];
+    all.extend([408, 500, 503].map(|number| (status(number), 2)));
+    if on == Endpoint::AccessToken {
+        // A provider asks once; it is the upload that asks again.
+        return all;
+    }
+    all.extend([
+        (code(1, "内部错误"), 2),
+        (code(500, "系统繁忙"), 2),
+        (redirect(), 2),
+        (Action::Unauthorized { http: false }, 1),
+        (Action::Unauthorized { http: true }, 1),
+        (Action::ExpireTokens, 1),
+    ]);
+    all.extend(GARBAGE.map(|garbage| (Action::Garbage(garbage), 2)));
+    match on {
+        Endpoint::Create => {
+            all.extend([(Action::Empty, 2), (Action::SliceSize { bytes: 1000 }, 9), (Action::ReuseZero, 2)])
+        }
+        Endpoint::Slice => all.extend([
+            (code(1, "分片md5校验失败"), 2),
+            (code(1, "分片重复上传"), 0),
+            (Action::CorruptByte { offset: 7 }, 1),
+            (Action::Forget, 1),
+            (Action::Die, 1),
+        ]),
+        Endpoint::Complete => all.extend([
+            (Action::Empty, 2),
+            (Action::Pending, 3),
+            (Action::Unfinished, 3),
+            (Action::Failed, 1),
+            (Action::Forget, 1),
+        ]),
+        Endpoint::Single => all.extend([
+            (Action::Empty, 2),
+            (Action::QueueBusy, 1),
+            (code(1, "no such thing"), 1),
+            (Action::Die, 1),
+        ]),
+        Endpoint::Domain => all.push((Action::Empty, 2)),
+        _ => {}
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passes_is_survived_at_every_call_and_moment() {
+    let cases = CALLS.into_iter().flat_map(|on| passing(on).into_iter().map(move |case| (on, case)));
+    all(cases.map(|(on, (action, times))| async move {
+        let bench = Bench::new();
+        for (seed, at) in (0..).zip(moments(on, &action)) {
+            survives(&bench, on, &action, times, at, seed)
+                .await
+                .map_err(|why| format!("{} {at:?} {action:?}: {why}", on.name()))?;
+        }
+        Ok(())
+    }))
+    .await;
+}
+
+/// The moments at which a fault makes a difference of its own.
+fn moments(on: Endpoint, action: &Action) -> Vec<At> {
+    let lies_if_done = match action {
+        // The service would not say these of a request that it has carried out.
+        Action::Unauthorized { .. } | Action::Throttled { .. } | Action::Failed | Action::Forget => true,
+        Action::Status { status, .. } => *status == 408,
+        Action::Code { message, .. } => message == "no such thing",
+        _ => false,
+    };
+    let mut moments = match action {
+        // Always slow to make, and the same whenever it comes.
+        Action::Garbage(Garbage::Huge | Garbage::Nested) => return vec![At::Body],
+        Action::Reset | Action::Hang | Action::Die if on.is_on_upload_host() => {
+            vec![At::Head, At::Early, At::Byte(1000), At::Body]
+        }
+        _ => vec![At::Head, At::Body],
+    };
+    if !lies_if_done {
+        moments.push(At::Done);
+    }
+    moments
+}
+
+async fn survives(
+    bench: &Bench,
+    on: Endpoint,
+    action: &Action,
+    times: u32,
+    at: At,
+    seed: u64,
+) -> Result<(), String> {
+    bench.script(vec![Fault { times: Some(times.into()), ..Fault::new(on, action.clone()).at(at) }]);
+    bench.emulator.clear_requests();
+    (0..2).for_each(|server| bench.emulator.revive_server(server));
+    let (name, data) = (seed.to_string(), bytes(size(on), seed));
+    let client = client(bench, on, action, Duration::from_secs(20));
+    let done = upload_bytes(&client, data.clone(), &name).await.map_err(|error| format!("{error:?}"))?;
+    if done.size != data.len() as u64 || bench.stored(&name) != Some(data) {
+        return Err("other bytes".into());
+    }
+    let requests = bench.emulator.requests();
+    if requests.len() > 60 {
+        return Err(format!("{} requests", requests.len()));
+    }
+    // One that hangs for good is not in the log.
+    let logged = *action != Action::Hang;
+    if logged && !requests.iter().any(|request| request.faults.contains(&action.name())) {
+        return Err("it never struck".into());
+    }
+    Ok(())
+}
+
+/// Runs cases, a few at a time, and tells of all that failed.
+async fn all<F: Future<Output = Result<(), String>> + Send + 'static>(cases: impl Iterator<Item = F>) {
+    let mut running: JoinSet<Result<(), String>> = JoinSet::new();
+    let mut failed = Vec::new();
+    for case in cases {
+        if running.len() >= 12 {
+            failed.extend(running.join_next().await.unwrap().unwrap().err());
+        }
+        running.spawn(case);
+    }
+    while let Some(ended) = running.join_next().await {
+        failed.extend(ended.unwrap().err());
+    }
+    assert!(failed.is_empty(), "{} failed\n{}", failed.len(), failed.join("\n"));
+}
+
+/// What a user is told when it does not pass.
+struct Lasting {
+    on: Endpoint,
+    action: Action,
+    kind: ErrorKind,
+    exit_code: u8,
+    /// Each in the error's line or its advice; `; ` between them.
+    words: &'static str,
+    resumable: bool,
+}
+
+fn lasting() -> Vec<Lasting> {
+    use Endpoint::{AccessToken, Complete, Create, Single, Slice};
+    use ErrorKind as Kind;
+    let case = |on, action, kind: Kind, words, resumable| Lasting {
+        on,
+        action,
+        kind,
+        exit_code: kind.exit_code(),
+        words,
+        resumable,
+    };
+    let mut all = Vec::new();
+    for on in [Create, Slice, Complete] {
+        all.extend([
+            case(on, status(500), Kind::Server, "HTTP 500; attempts", true),
+            case(on, code(1, "内部错误"), Kind::Server, "内部错误; code 1; trace; attempts", true),
+            case(on, Action::Reset, Kind::Network, "closed the connection; 127.0.0.1", true),
+            case(on, Action::Hang, Kind::Timeout, "no answer from 127.0.0.1", true),
+            case(on, Action::Unauthorized { http: true }, Kind::Login, "401; token", true),
+            case(on, code(1, "out of cheese"), Kind::Refused, "out of cheese; code 1; trace", false),
+            case(on, code(1, "空间不足"), Kind::Refused, "空间不足; Free some space", true),
+        ]);
+        if on != Slice {
+            all.push(case(on, Action::Empty, Kind::Protocol, "empty; base URL", true));
+        }
+        // (Too many requests, for ever, takes many minutes to give up on: in virtual time, the machine's tests.)
+        // An answer whose `code` is 0 is a success for a slice, whatever its `data`, and no news of the file
+        // at the end; neither makes a file of slices that are not there.
+        let wrong_types = match on {
+            Slice => (Kind::Refused, "分片未全部上传", false),
+            Complete => (Kind::Server, "still verifying", true),
+            _ => (Kind::Protocol, "base URL", true),
+        };
+        for garbage in GARBAGE {
+            let (kind, word, resumable) = match garbage {
+                Garbage::WrongTypes => wrong_types,
+                _ => (Kind::Protocol, "base URL", true),
+            };
+            all.push(case(on, Action::Garbage(garbage), kind, word, resumable));
+        }
+        all.push(case(on, redirect(), Kind::Protocol, "redirect", true));
+    }
+    all.extend([
+        case(Create, Action::ReuseZero, Kind::Protocol, "fileID", true),
+        case(Create, code(1, "parentFileID不存在"), Kind::Refused, "parentFileID不存在; folder id", false),
+        case(Create, code(1, "文件名要小于256个字符"), Kind::Name, "another name", false),
+        case(Create, code(1, "该目录下已经有同名文件"), Kind::Refused, "another name", false),
+        case(Create, Action::AnnounceSliceSize { bytes: 0 }, Kind::Protocol, "sliceSize", true),
+        case(Create, Action::AnnounceSliceSize { bytes: -1 }, Kind::Protocol, "sliceSize", true),
+        case(Slice, Action::CorruptByte { offset: 0 }, Kind::Verify, "文件上传失败; trace", false),
+        case(Slice, Action::Forget, Kind::Refused, "preuploadID; code 1", false),
+        case(Complete, Action::Forget, Kind::Refused, "preuploadID; code 1", false),
+        case(Complete, Action::Failed, Kind::Verify, "文件上传失败; twice", false),
+        case(Complete, Action::Pending, Kind::Server, "still verifying", true),
+        case(Complete, Action::Unfinished, Kind::Server, "still verifying", true),
+        case(AccessToken, status(500), Kind::Server, "access_token; HTTP 500", true),
+        case(AccessToken, Action::Reset, Kind::Network, "access_token; 127.0.0.1", true),
+        case(AccessToken, code(401, "无效的登录信息"), Kind::Login, "access_token; 无效的登录信息", true),
+        case(
+            AccessToken,
+            code(1, "tokens number has exceeded the imit"),
+            Kind::Login,
+            "tokens number has exceeded; asking for more tokens makes it worse",
+            true,
+        ),
+        case(Single, code(1, "空间不足"), Kind::Refused, "空间不足", true),
+    ]);
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stays_ends_the_upload_with_the_step_the_words_and_the_trace() {
+    all(lasting().into_iter().map(|case| async move {
+        let bench = Bench::new();
+        bench.script(vec![Fault::new(case.on, case.action.clone())]);
+        let client = client(&bench, case.on, &case.action, Duration::from_millis(900));
+        let ended = upload_bytes(&client, bytes(size(case.on), 1), "f").await;
+        let error = ended.err().ok_or("a success")?;
+        judge(&case, &error, &bench).map_err(|why| {
+            let (on, action, kind) = (case.on.name(), &case.action, error.kind());
+            format!("{on} {action:?}: {why}\n    {kind}: {}", words(&error))
+        })
+    }))
+    .await;
+}
+
+fn judge(case: &Lasting, error: &Error, bench: &Bench) -> Result<(), String> {
+    let said = words(error);
+    if (error.kind(), error.kind().exit_code()) != (case.kind, case.exit_code) {
+        return Err(format!("not {:?}", case.kind));
+    }
+    if let Some(word) = case.words.split("; ").find(|word| !said.contains(word)) {
+        return Err(format!("does not say {word:?}"));
+    }
+    if error.is_resumable() != case.resumable {
+        return Err(format!("resumable is {}", error.is_resumable()));
+    }
+    if error.http_status().is_some() && error.trace_id().is_none() {
+        return Err("no trace id".into());
+    }
+    if error.advice().is_empty() || said.chars().count() > 1500 || said.contains('\n') {
+        return Err("not a line with advice".into());
+    }
+    if bench.stored("f").is_some() {
+        return Err("stored all the same".into());
+    }
+    let requests = bench.emulator.requests().len();
+    if requests > 150 {
+        return Err(format!("{requests} requests"));
+    }
+    Ok(())
+}
