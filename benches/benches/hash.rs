@@ -4,7 +4,8 @@
 //! * `one_pass_…`: the MD5 of one stream and of each of its slices, as we do it.
 //! * `two_passes_…`: the same, as it is done without us: each byte hashed twice.
 //! * `buffers_…`: the MD5 of each of many buffers in memory.
-//! * `files_…`: the MD5 of each of many files in the page cache, by the clock on the wall; `peer-read` only reads them.
+//! * `files_…`: the MD5 of each of many files in the page cache, by the clock on the wall; `peer-read` only
+//!   reads them.
 //!
 //! All but the files are measured in CPU time of the one thread that works.
 
@@ -93,7 +94,8 @@ fn group<'a, M: Measurement>(
 }
 
 fn one_stream(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
-    // The slice sizes are such that there are several slices of each stream, and that one of them is no round number.
+    // The slice sizes are such that there are several slices of each stream, and that one of them is no round
+    // number.
     for (name, len, slice) in [
         ("1_mib", MIB, 256 * KIB),
         ("16_mib", 16 * MIB, 4 * MIB),

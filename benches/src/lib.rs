@@ -7,7 +7,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The time that the CPU spends on the calling thread.
 ///
-/// For code that runs on one thread and waits for nothing. On a machine that others use as well, it does not count their turns.
+/// For code that runs on one thread and waits for nothing. On a machine that others use as well, it does not
+/// count their turns.
 #[derive(Debug)]
 pub struct CpuTime;
 

@@ -1,4 +1,5 @@
-//! Every kernel of this CPU against `md-5`: one pass in pieces, with a save and a restore in between, and many buffers.
+//! Every kernel of this CPU against `md-5`: one pass in pieces, with a save and a restore in between, and
+//! many buffers.
 //!
 //! The first bytes of the input choose the slice size and the lengths of the pieces; the rest is hashed.
 

@@ -1,7 +1,7 @@
 //! `cargo xtask aarch64`: the tests of `pan123-hash` on AArch64, whose kernels no x86-64 CPU runs, under qemu.
 //!
-//! If the host has the Rust target, a linker and qemu, they are used. Otherwise, as root on Debian, all three come from a
-//! Debian of their own in a folder that is kept for the next run; nothing on the host changes.
+//! If the host has the Rust target, a linker and qemu, they are used. Otherwise, as root on Debian, all three
+//! come from a Debian of their own in a folder that is kept for the next run; nothing on the host changes.
 
 use std::{
     env, fs,

@@ -1,7 +1,8 @@
 //! `cargo xtask bench hash`: MD5 by kernel and case, ours and others, in the same run.
 //!
-//! The measuring is criterion's, in the package `pan123-benches`. All cases are run one after the other, and that several times,
-//! so that what disturbs the machine for a while disturbs all of them; the figure is the median of the rounds.
+//! The measuring is criterion's, in the package `pan123-benches`. All cases are run one after the other, and
+//! that several times, so that what disturbs the machine for a while disturbs all of them; the figure is the
+//! median of the rounds.
 
 use std::{
     collections::BTreeMap,

@@ -35,6 +35,10 @@ const STEPS: &[Step] = &[
     step("unit tests", OnlyQuick, &[], 10, &["cargo", "test", "--lib", "--bins", "--no-fail-fast"]),
     step("tests", Full, &[], 30, &["cargo", "test", "--workspace", "--no-fail-fast"])
         .using(&[CURL, PYTHON, NODE, NPM, FORM_DATA, CHROMIUM, GXX, PKG_CONFIG, SQLITE]),
+    step("address sanitizer", Full, &[], 30, &[
+        "env", "RUSTC_BOOTSTRAP=1", "RUSTFLAGS=-Zsanitizer=address", "CARGO_TARGET_DIR=target/sanitizer", "cargo", "test",
+        "--target", "x86_64-unknown-linux-gnu", "--package", "pan123-hash", "--lib", "--tests",
+    ]),
     step("aarch64", Full, &[], 60, &["cargo", "run", "--quiet", "--package", "xtask", "--", "aarch64"]),
     step("bench hash", Full, &[], 30, &["cargo", "run", "--quiet", "--package", "xtask", "--", "bench", "hash", "--quick"]),
     step("C library", Full, &[GXX, ABIGAIL, PKG_CONFIG, CMAKE], 60, &["cargo", "xtask", "capi"])

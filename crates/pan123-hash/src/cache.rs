@@ -11,20 +11,25 @@
 //!
 //! # When a file counts as the same
 //!
-//! Its absolute path, device, inode, size, the time of its last write and the time of its last change must all be what they were,
-//! to the nanosecond, and the slice size must be the one asked for.
+//! Its absolute path, device, inode, size, the time of its last write and the time of its last change must
+//! all be what they were, to the nanosecond, and the slice size must be the one asked for.
 //!
-//! That is not enough for a file that was written just before it was hashed. The clock that stamps files moves in steps,
-//! so a second write within the same step leaves no trace. A result is therefore kept only if, when hashing began, the file had
-//! been left alone for longer than a step: 0.1 s where the file system keeps fractions of a second (the clock of Linux moves
-//! every 1 to 10 ms), and 2.1 s where it seems to keep whole seconds (FAT keeps every other one). From then on any write gets
-//! another time. A file stamped in the future is never kept.
+//! That is not enough for a file that was written just before it was hashed. The clock that stamps files
+//! moves in steps, so a second write within the same step leaves no trace. A result is therefore kept only
+//! if, when hashing began, the file had been left alone for longer than a step: 0.1 s where the file system
+//! keeps fractions of a second (the clock of Linux moves every 1 to 10 ms), and 2.1 s where it seems to keep
+//! whole seconds (FAT keeps every other one). From then on any write gets another time. A file stamped in the
+//! future is never kept.
+//!
+//! What no rule can see: a program that writes through a memory map is stamped when it first touches a page,
+//! not at each write, and whoever can set the clock back can make two writes look like one.
 //!
 //! # On disk
 //!
-//! One small file for each path and slice size, written under another name and renamed, so that a reader sees all of it or nothing,
-//! however many processes there are. Each ends with a checksum; one that does not match is as good as none. Nothing in here
-//! can make a digest wrong or a call fail: a cache that cannot be written to is not written to.
+//! One small file for each path and slice size, written under another name and renamed, so that a reader sees
+//! all of it or nothing, however many processes there are. Each ends with a checksum; one that does not match
+//! is as good as none. Nothing in here can make a digest wrong or a call fail: a cache that cannot be written
+//! to is not written to.
 
 use std::{
     fs::{self, DirBuilder, Metadata},
@@ -53,7 +58,8 @@ use crate::{
 /// Smaller files are hashed in less time than it takes to look them up for good.
 const SIZE_MIN: u64 = 1 << 20;
 
-/// How far apart the saved states of a pass are, in bytes. Saving one takes less than a thousandth of the time in between.
+/// How far apart the saved states of a pass are, in bytes. Saving one takes less than a thousandth of the
+/// time in between.
 const SAVE_EVERY: NonZeroU64 = NonZeroU64::new(1 << 30).expect("more than nothing");
 
 /// What an entry begins with. The digit is the version of the format.
@@ -67,7 +73,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Uses this directory, and creates it if need be, for its owner alone. Any number of processes may share it.
+    /// Uses this directory, and creates it if need be, for its owner alone. Any number of processes may share
+    /// it.
     ///
     /// # Errors
     ///
@@ -81,7 +88,8 @@ impl Cache {
         Ok(Self { dir, save_every: SAVE_EVERY })
     }
 
-    /// After how many bytes to save the state of a pass, so that it can go on there; 1 GiB unless told otherwise.
+    /// After how many bytes to save the state of a pass, so that it can go on there; 1 GiB unless told
+    /// otherwise.
     #[must_use]
     pub fn save_every(mut self, bytes: NonZeroU64) -> Self {
         self.save_every = bytes;
@@ -125,7 +133,7 @@ impl Cache {
             options.report(digests.size);
             return Ok(digests);
         }
-        let mut pass = match entry.as_ref().and_then(|entry| entry.pass(options)) {
+        let mut pass = match entry.as_ref().and_then(|entry| entry.pass(metadata.len(), options)) {
             Some(pass) => pass,
             None => options.one_pass()?,
         };
@@ -155,7 +163,8 @@ fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
     are_settled([written, changed], now)
 }
 
-/// True when a write from `now` on cannot leave a file with these times, in seconds and nanoseconds. See the module's page.
+/// True when a write from `now` on cannot leave a file with these times, in seconds and nanoseconds. See the
+/// module's page.
 fn are_settled(times: [(i64, i64); 2], now: SystemTime) -> bool {
     let whole_seconds = times.iter().any(|&(_, nanos)| nanos == 0);
     let step = Duration::from_millis(if whole_seconds { 2100 } else { 100 });
@@ -213,10 +222,11 @@ impl Entry {
         }
     }
 
-    fn pass(&self, options: &Options) -> Option<OnePass> {
+    fn pass(&self, size: u64, options: &Options) -> Option<OnePass> {
         let mut pass = OnePass::restore(&self.read(Kind::Pass)?).ok()?;
         pass.kernel = options.chosen_kernel().ok()?;
-        (pass.sha1.is_some() == options.wants_sha1()).then_some(pass)
+        let fits = pass.bytes_hashed() <= size && pass.slice_size == options.slice_size();
+        (fits && pass.sha1.is_some() == options.wants_sha1()).then_some(pass)
     }
 
     /// The content, if it is whole and its key is this entry's.

@@ -43,8 +43,8 @@ impl Chain {
         start + head.len() == BLOCK
     }
 
-    /// Counts `blocks` that a kernel compressed straight from the data, and keeps the `rest` that is shorter than
-    /// a block. A tail that is still waiting comes with neither.
+    /// Counts `blocks` that a kernel compressed straight from the data, and keeps the `rest` that is shorter
+    /// than a block. A tail that is still waiting comes with neither.
     pub(crate) fn take(&mut self, blocks: usize, rest: &[u8]) {
         debug_assert!(rest.len() < BLOCK && (self.tail_len() == 0 || (blocks == 0 && rest.is_empty())));
         self.len += (blocks * BLOCK + rest.len()) as u64;
@@ -76,12 +76,4 @@ pub(crate) fn digest(words: [u32; 4]) -> [u8; 16] {
         bytes.copy_from_slice(&word.to_le_bytes());
     }
     bytes
-}
-
-/// The whole blocks at the front of `data`, and what follows them.
-pub(crate) fn blocks(data: &[u8]) -> (&[[u8; BLOCK]], &[u8]) {
-    let (whole, rest) = data.split_at(data.len() / BLOCK * BLOCK);
-    // SAFETY: `whole` is `whole.len() / BLOCK` arrays of `BLOCK` bytes, which need no alignment, under the same borrow.
-    let blocks = unsafe { std::slice::from_raw_parts(whole.as_ptr().cast(), whole.len() / BLOCK) };
-    (blocks, rest)
 }

@@ -32,8 +32,8 @@ pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, E
 /// # Errors
 ///
 /// [`ErrorKind::Shrunk`], [`ErrorKind::Grown`] and [`ErrorKind::Changed`] when the input does not
-/// hold still, [`ErrorKind::Read`] when it cannot be read, [`ErrorKind::Cancelled`] when the caller wants no more,
-/// and [`ErrorKind::Kernel`] when the environment names a kernel that cannot be used.
+/// hold still, [`ErrorKind::Read`] when it cannot be read, [`ErrorKind::Cancelled`] when the caller wants no
+/// more, and [`ErrorKind::Kernel`] when the environment names a kernel that cannot be used.
 ///
 /// [`ErrorKind::Shrunk`]: crate::ErrorKind::Shrunk
 /// [`ErrorKind::Grown`]: crate::ErrorKind::Grown
@@ -56,7 +56,8 @@ fn hash_open_file(input: &FileInput, options: &Options) -> Result<Digests, Error
     Ok(digests)
 }
 
-/// Takes `pass` from where it is to the end of the input, and makes sure that the input is still what it was `before`.
+/// Takes `pass` from where it is to the end of the input, and makes sure that the input is still what it was
+/// `before`.
 ///
 /// Calls `after_chunk` each time that the pass got further.
 pub(crate) fn drive<I: Input + ?Sized>(

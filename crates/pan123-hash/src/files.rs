@@ -17,8 +17,9 @@ const BATCHES: usize = 3;
 
 /// Hashes many regular files, each for itself.
 ///
-/// Calls `each` once for each of `paths`, with its place in `paths`, as soon as it is done; that is not always in
-/// order. What goes wrong with one file leaves the others alone. After a cancel, the files not done get
+/// Calls `each` once for each of `paths`, with its place in `paths`, as soon as it is done; that is not
+/// always in order. What goes wrong with one file leaves the others alone. After a cancel, the files not done
+/// get
 /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
 ///
 /// Small files are as fast as they can be read. Up to 32 files are open at a time, and 6 MiB are in memory.

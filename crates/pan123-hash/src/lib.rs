@@ -12,6 +12,37 @@
 //! assert_eq!(pan123_hash::hex(&digests.etag), "b4619b762ca648e55788412670e52f94");
 //! assert_eq!(digests.slices.len(), 2);
 //! ```
+//!
+//! # What to call
+//!
+//! | for | call |
+//! |---|---|
+//! | a stream | [`OnePass`] |
+//! | a file | [`hash_file`] |
+//! | anything else that can be read at an offset | [`hash_input`] with an [`Input`] |
+//! | many files | [`hash_many`] |
+//! | many buffers | [`hash_buffers`] |
+//! | files that were hashed before, and huge ones that may be interrupted | [`cache::Cache`] |
+//!
+//! All of them take [`Options`]: the slice size, whether a SHA-1 is wanted too, a progress callback and a
+//! cancel flag. Files are read ahead on a thread, never mapped; one that changes while it is read is an
+//! [`Error`], never a wrong digest. Only regular files are hashed, and opening a pipe does not wait for its
+//! other end.
+//!
+//! # How it is fast
+//!
+//! MD5 is a chain of steps that wait for each other, so one stream leaves most of a CPU idle. A second chain
+//! over the same bytes fits into the gaps: that is the one for the slices. Many streams fill the lanes of
+//! vectors, and a scheduler gives each lane a new stream when the old one runs out. [`Kernel`] lists the
+//! kernels. The best one is found once per process; the environment variable `PAN123_HASH_KERNEL` names
+//! another, for tests and comparisons.
+//!
+//! The kernels for x86-64 were run and measured on CPUs that have them. Those for AArch64 were run under qemu
+//! alone: their digests are right, their speed is not known. On all other architectures the `md-5` crate does
+//! the work.
+//!
+//! MD5 and SHA-1 are broken. They are here because the service asks for them; they protect against accidents,
+//! not against people.
 
 pub mod cache;
 mod chain;

@@ -7,12 +7,12 @@ use crate::{
 };
 
 /// Buffers that are taken together. Bounds the memory for their jobs, about 1 KiB each.
-const GROUP: usize = 4096;
+const GROUP: usize = 512;
 
 /// Hashes many buffers, each for itself; the digests come in the order of the buffers.
 ///
-/// Buffers are spread over the lanes of the widest vectors that the CPU has, so that many of about the same length take less than a
-/// tenth of the time of one after the other. Their lengths need not be alike.
+/// Buffers are spread over the lanes of the widest vectors that the CPU has, so that many of about the same
+/// length take less than a tenth of the time of one after the other. Their lengths need not be alike.
 ///
 /// # Errors
 ///

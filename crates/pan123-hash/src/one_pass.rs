@@ -4,10 +4,7 @@ use std::num::NonZeroU64;
 
 use sha1::{Digest, Sha1};
 
-use crate::{
-    Digests, Kernel,
-    chain::{Chain, blocks},
-};
+use crate::{Digests, Kernel, chain::Chain, kernel::blocks};
 
 /// Hashes a stream once and yields its etag and the MD5 of each slice.
 ///

@@ -47,7 +47,8 @@ impl<'a> Options<'a> {
         self
     }
 
-    /// Stops with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) within a few MiB after `flag` turns true.
+    /// Stops with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) within a few MiB after `flag` turns
+    /// true.
     #[must_use]
     pub fn cancel(mut self, flag: &'a AtomicBool) -> Self {
         self.cancel = Some(flag);

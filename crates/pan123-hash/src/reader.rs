@@ -1,7 +1,7 @@
 //! Reads many files into few large buffers.
 //!
-//! A *batch* is a buffer with pieces of files in it: many whole files if they are small, or one piece each of several
-//! larger ones, so that a batch is work for many lanes. No file has two pieces in one batch.
+//! A *batch* is a buffer with pieces of files in it: many whole files if they are small, or one piece each of
+//! several larger ones, so that a batch is work for many lanes. No file has two pieces in one batch.
 
 use std::{collections::VecDeque, ops::Range, path::Path};
 
@@ -22,8 +22,8 @@ const OPEN_MAX: usize = ROOM / PIECE_MIN;
 /// Pieces in a batch.
 const PIECES_MAX: usize = 1024;
 
-/// A line of the cache. Pieces start at one and leave one free between them: pieces at distances of a power of two would all
-/// fall on the same few places of the cache, which costs a quarter of the speed.
+/// A line of the cache. Pieces start at one and leave one free between them: pieces at distances of a power
+/// of two would all fall on the same few places of the cache, which costs a quarter of the speed.
 const LINE: usize = 64;
 
 /// A buffer and the pieces of files in it.

@@ -2,21 +2,23 @@
 //!
 //! A *job* is one chain and the blocks that it still has to take. There are two ways to run jobs:
 //!
-//! * **wide**: as many at once as the kernel has lanes. The longest go first; a lane that runs out takes the next job.
+//! * **wide**: as many at once as the kernel has lanes. The longest go first; a lane that runs out takes the
+//!   next job.
 //! * **narrow**: two at once through the kernel's pair, where a chain is about twice as fast as in a lane.
 //!
-//! Wide moves more bytes in all, narrow brings one long chain to its end sooner. So jobs run wide until either too few
-//! are left to make that pay, or the longest is as long as all the others together. Then the others fit into the
-//! shadow of the longest, as the second chain of its pair, and nothing can be faster than that. Neither condition
-//! goes away once it holds, so there is one change at most.
+//! Wide moves more bytes in all, narrow brings one long chain to its end sooner. So jobs run wide until
+//! either too few are left to make that pay, or the longest is as long as all the others together. Then the
+//! others fit into the shadow of the longest, as the second chain of its pair, and nothing can be faster than
+//! that. Neither condition goes away once it holds, so there is one change at most.
 
 use crate::{
     Error, Kernel,
-    chain::{BLOCK, Chain, blocks},
-    kernel::LANES_MAX,
+    chain::{BLOCK, Chain},
+    kernel::{LANES_MAX, blocks},
 };
 
-/// Blocks taken by one call of a kernel at most, so that progress and cancelling keep up and a pair is chosen anew.
+/// Blocks taken by one call of a kernel at most, so that progress and cancelling keep up and a pair is chosen
+/// anew.
 const CALL_BLOCKS_MAX: usize = 1024;
 
 /// How many jobs may take turns as the second of a pair.
@@ -88,9 +90,11 @@ pub(crate) fn run(
     jobs: &mut [Job<'_>],
     tick: &mut dyn FnMut(u64) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut order: Vec<usize> = (0..jobs.len()).filter(|&id| jobs[id].blocks_left > 0).collect();
-    order.sort_unstable_by_key(|&id| std::cmp::Reverse(jobs[id].blocks_left));
-    let blocks_left = order.iter().map(|&id| jobs[id].blocks_left).sum();
+    // The lengths come along, because looking them up would cost more than the rest of the sort.
+    let lens = jobs.iter().enumerate().map(|(id, job)| (job.blocks_left, id));
+    let mut order: Vec<(usize, usize)> = lens.filter(|&(blocks_left, _)| blocks_left > 0).collect();
+    order.sort_unstable_by(|a, b| b.cmp(a));
+    let blocks_left = order.iter().map(|&(blocks_left, _)| blocks_left).sum();
     let mut schedule =
         Schedule { kernel, jobs, waiting: order.into_iter(), active: Vec::new(), blocks_left, tick };
     schedule.wide()?;
@@ -100,8 +104,8 @@ pub(crate) fn run(
 struct Schedule<'s, 'a> {
     kernel: Kernel,
     jobs: &'s mut [Job<'a>],
-    /// Jobs not begun, the longest first.
-    waiting: std::vec::IntoIter<usize>,
+    /// Blocks and place of each job not begun, the longest first.
+    waiting: std::vec::IntoIter<(usize, usize)>,
     /// Jobs begun and not at their end. In the wide phase, the place in here is the lane.
     active: Vec<usize>,
     /// Of all jobs together.
@@ -110,10 +114,16 @@ struct Schedule<'s, 'a> {
 }
 
 impl Schedule<'_, '_> {
+    /// Begins jobs until so many are active, or none is left.
+    fn activate(&mut self, count: usize) {
+        let more = count.saturating_sub(self.active.len());
+        self.active.extend(self.waiting.by_ref().take(more).map(|(_, id)| id));
+    }
+
     fn wide(&mut self) -> Result<(), Error> {
         let Some(&width_max) = self.kernel.widths().last() else { return Ok(()) };
         loop {
-            self.active.extend(self.waiting.by_ref().take(width_max - self.active.len()));
+            self.activate(width_max);
             if !self.wide_pays() {
                 return Ok(());
             }
@@ -125,7 +135,7 @@ impl Schedule<'_, '_> {
     /// False when the rest is for the pair.
     fn wide_pays(&self) -> bool {
         let longest_active = self.active.iter().map(|&id| self.jobs[id].blocks_left).max().unwrap_or(0);
-        let longest_waiting = self.waiting.as_slice().first().map_or(0, |&id| self.jobs[id].blocks_left);
+        let longest_waiting = self.waiting.as_slice().first().map_or(0, |&(blocks_left, _)| blocks_left);
         let longest = longest_active.max(longest_waiting);
         self.active.len() >= self.kernel.crossover() && self.blocks_left - longest > longest
     }
@@ -154,7 +164,7 @@ impl Schedule<'_, '_> {
                 if job.blocks_left == 0 {
                     job.words = stored(states, lane);
                     match self.waiting.next() {
-                        Some(next) => {
+                        Some((_, next)) => {
                             self.active[lane] = next;
                             load(states, lane, self.jobs[next].words);
                         }
@@ -174,13 +184,13 @@ impl Schedule<'_, '_> {
 
     fn narrow(&mut self) -> Result<(), Error> {
         loop {
-            self.active.extend(self.waiting.by_ref().take(2_usize.saturating_sub(self.active.len())));
-            // The last few take turns, so that two of them end together: three alike then take as long as one and a half,
-            // not two.
-            if self.active.len() + self.waiting.len() <= TURNS_MAX {
-                self.active.extend(self.waiting.by_ref());
+            // The last few take turns, so that two of them end together: three alike then take as long as one
+            // and a half, not two.
+            let few = self.active.len() + self.waiting.len() <= TURNS_MAX;
+            self.activate(if few { TURNS_MAX } else { 2 });
+            if self.active.len() > 2 {
+                self.active.sort_unstable_by_key(|&id| std::cmp::Reverse(self.jobs[id].blocks_left));
             }
-            self.active.sort_unstable_by_key(|&id| std::cmp::Reverse(self.jobs[id].blocks_left));
             match self.active[..] {
                 [] => return Ok(()),
                 [only] => {

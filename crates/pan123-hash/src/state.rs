@@ -1,8 +1,8 @@
 //! A pass as bytes, so that it can go on in another process.
 //!
-//! Layout, all numbers little-endian: slice size, the whole's chain, the slice's chain, the number of slices that are done and
-//! their MD5s, then one byte that says whether a SHA-1 follows, and its state. A chain is its four words, its length and its
-//! tail of 64 bytes.
+//! Layout, all numbers little-endian: slice size, the whole's chain, the slice's chain, the number of slices
+//! that are done and their MD5s, then one byte that says whether a SHA-1 follows, and its state. A chain is
+//! its four words, its length and its tail of 64 bytes.
 
 use std::num::NonZeroU64;
 
@@ -17,7 +17,8 @@ use crate::{
 };
 
 impl OnePass {
-    /// Everything that [`restore`](Self::restore) needs to go on from here, in 0.2 KiB and 16 bytes for each slice.
+    /// Everything that [`restore`](Self::restore) needs to go on from here, in 0.2 KiB and 16 bytes for each
+    /// slice.
     ///
     /// Holds no checksum, and nothing about where the bytes came from.
     pub fn save(&self) -> Vec<u8> {

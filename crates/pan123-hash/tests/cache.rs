@@ -60,7 +60,8 @@ impl Place {
     }
 }
 
-/// Waits until the file's times are in the past as the cache wants them. There is no way to set the time of the last change.
+/// Waits until the file's times are in the past as the cache wants them. There is no way to set the time of
+/// the last change.
 fn settle(path: &Path) {
     File::options().write(true).open(path).expect("a file").set_times(old()).expect("times");
     let changed = Instant::now();
@@ -143,8 +144,9 @@ fn another_file_under_the_same_name_is_hashed() {
     assert!(!hashed(&cache, &place.file(), options(), &place.expected()));
 }
 
-/// Whatever the clock of the file system, two writes in a row never pass for one. Linux from 6.13 on stamps a write finely if the
-/// time before it was looked at, and passes this without the cache's help; the rule itself is tested beside its code.
+/// Whatever the clock of the file system, two writes in a row never pass for one. Linux from 6.13 on stamps a
+/// write finely if the time before it was looked at, and passes this without the cache's help; the rule
+/// itself is tested beside its code.
 #[test]
 fn a_file_that_was_written_a_moment_ago_is_not_trusted() {
     let place = Place::new();
@@ -229,7 +231,7 @@ fn a_torn_or_damaged_entry_is_as_good_as_none() {
     let digests = place.entries().remove(0);
     let whole = fs::read(&digests).unwrap();
     for (path, whole) in [(&digests, whole), (&pass, whole_pass)] {
-        for at in (0..whole.len()).step_by(1.max(whole.len() / 40)) {
+        for at in (0..whole.len()).step_by(1.max(whole.len() / 12)) {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x10;
             for content in [&whole[..at], &damaged] {

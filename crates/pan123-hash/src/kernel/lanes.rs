@@ -11,16 +11,17 @@
 //!
 //! A step waits for the one before it, so `DEPTH` groups take turns to fill the wait.
 
-/// How far ahead of each lane to ask the memory for data. So many streams are more than the CPU foresees by itself:
-/// without it, AVX2 lanes lose a fifth of their speed when the data is not in the cache, and lanes of random lengths a third.
+/// How far ahead of each lane to ask the memory for data. So many streams are more than the CPU foresees by
+/// itself: without it, AVX2 lanes lose a fifth of their speed when the data is not in the cache, and lanes of
+/// random lengths a third.
 const PREFETCH_BYTES: usize = 256;
 
 /// As many 32-bit numbers as a register holds.
 ///
 /// # Safety
 ///
-/// The methods are inlined into functions that enable the instructions they need, and are called from nowhere else;
-/// a safe trait method could not enable them by itself.
+/// The methods are inlined into functions that enable the instructions they need, and are called from nowhere
+/// else; a safe trait method could not enable them by itself.
 pub(super) trait Vector: Copy {
     /// How many numbers.
     const LANES: usize;
@@ -45,15 +46,17 @@ pub(super) trait Vector: Copy {
     unsafe fn i(b: Self, c: Self, d: Self) -> Self;
     /// Rotates each lane left by `BITS`; `REST` is `32 - BITS`, which a constant expression may not say.
     unsafe fn rotate<const BITS: i32, const REST: i32>(self) -> Self;
-    /// One block from each of `LANES` places, `offset` bytes in: vector `w` of the result holds word `w` of each.
+    /// One block from each of `LANES` places, `offset` bytes in: vector `w` of the result holds word `w` of
+    /// each.
     unsafe fn transpose(places: *const *const u8, offset: usize) -> [Self; 16];
 }
 
 /// The body of a method of [`Vector`].
 macro_rules! instructions {
     ($body:expr) => {{
-        // SAFETY: such a method is called from `compress` alone and inlined into a function that enables the instructions
-        // it uses, on a CPU that has them; the addresses are those that the caller of `compress` vouches for.
+        // SAFETY: such a method is called from `compress` alone and inlined into a function that enables the
+        // instructions it uses, on a CPU that has them; the addresses are those that the caller of `compress`
+        // vouches for.
         unsafe { $body }
     }};
 }

@@ -1,7 +1,8 @@
 //! Kernels: the code that turns blocks into MD5 states, one file per instruction set.
 //!
-//! A [`Kernel`] is a token that only detection hands out, so whoever holds one may run it. It has two halves: the *pair*
-//! takes two chains through a stream at the speed of one, the *lanes* take many chains at once, each more slowly.
+//! A [`Kernel`] is a token that only detection hands out, so whoever holds one may run it. It has two halves:
+//! the *pair* takes two chains through a stream at the speed of one, the *lanes* take many chains at once,
+//! each more slowly.
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -97,8 +98,9 @@ impl Kernel {
 
     /// The fastest kernel on this CPU.
     ///
-    /// Found once per process. Where AVX-512 is at hand, that takes 0.1 ms: its two-lane kernel is the fastest on CPUs
-    /// whose vector units answer in one cycle, and far from it on others (Zen 5), so it is tried out.
+    /// Found once per process. Where AVX-512 is at hand, that takes 0.1 ms: its two-lane kernel is the
+    /// fastest on CPUs whose vector units answer in one cycle, and far from it on others (Zen 5), so it is
+    /// tried out.
     pub fn best() -> Self {
         static BEST: OnceLock<Kernel> = OnceLock::new();
         *BEST.get_or_init(|| {
@@ -234,8 +236,8 @@ impl Kernel {
 
     /// From how many chains on the lanes are faster than the pair.
     ///
-    /// Measured on Zen 5 as a ratio to the pair: one lane of SSE2 or AVX2 has 0.37 of the speed of one chain of the
-    /// pair, one of AVX-512 has 0.55.
+    /// Measured on Zen 5 as a ratio to the pair: one lane of SSE2 or AVX2 has 0.37 of the speed of one chain
+    /// of the pair, one of AVX-512 has 0.55.
     pub(crate) fn crossover(self) -> usize {
         match self.lanes {
             Lanes::Pairs => usize::MAX,
@@ -251,8 +253,8 @@ impl Kernel {
 
     /// Compresses the first `count` blocks of each of `data` into the states of as many chains.
     ///
-    /// `states` holds the first word of each chain, then the second word of each, and so on. The number of chains is
-    /// one of [`widths`](Self::widths).
+    /// `states` holds the first word of each chain, then the second word of each, and so on. The number of
+    /// chains is one of [`widths`](Self::widths).
     pub(crate) fn lanes(self, states: &mut [u32], data: &[&[[u8; BLOCK]]], count: usize) {
         let width = data.len();
         assert!(self.widths().contains(&width) && states.len() == 4 * width, "a width of this kernel");
@@ -260,8 +262,8 @@ impl Kernel {
         for (place, blocks) in places.iter_mut().zip(data) {
             *place = blocks[..count].as_ptr().cast();
         }
-        // SAFETY: detection made this token, and `states` and `places` are as long as was checked above; each place is
-        // `count` blocks long.
+        // SAFETY: detection made this token, and `states` and `places` are as long as was checked above; each
+        // place is `count` blocks long.
         unsafe { self.lanes_at(width)(states.as_mut_ptr(), places.as_ptr(), count) }
     }
 
@@ -300,6 +302,15 @@ impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// The whole blocks at the front of `data`, and what follows them.
+pub(crate) fn blocks(data: &[u8]) -> (&[[u8; BLOCK]], &[u8]) {
+    let (whole, rest) = data.split_at(data.len() / BLOCK * BLOCK);
+    // SAFETY: `whole` is `whole.len() / BLOCK` arrays of `BLOCK` bytes, which need no alignment, under the
+    // same borrow.
+    let blocks = unsafe { std::slice::from_raw_parts(whole.as_ptr().cast(), whole.len() / BLOCK) };
+    (blocks, rest)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ fn every_lane_of_every_width_matches_the_portable_kernel() {
                 let bytes: Vec<Vec<u8>> = (0..width)
                     .map(|_| (0..(count + 1) * BLOCK + 1).map(|_| fastrand::u8(..)).collect())
                     .collect();
-                let data: Vec<_> = bytes.iter().map(|bytes| crate::chain::blocks(&bytes[1..]).0).collect();
+                let data: Vec<_> = bytes.iter().map(|bytes| blocks(&bytes[1..]).0).collect();
                 let starts: Vec<_> = (0..width).map(|_| random_state()).collect();
                 let mut states: Vec<u32> =
                     (0..4).flat_map(|word| starts.iter().map(move |s| s[word])).collect();

@@ -28,8 +28,8 @@ fn random(len: usize) -> Vec<u8> {
     std::iter::repeat_with(|| fastrand::u8(..)).take(len).collect()
 }
 
-/// Numbers of blocks around which the length in bytes or in bits needs another word: 2^29 and 2^32 bytes, and the
-/// length in bits that does not fit any more, of which the standard keeps the low 64 bits.
+/// Numbers of blocks around which the length in bytes or in bits needs another word: 2^29 and 2^32 bytes, and
+/// the length in bits that does not fit any more, of which the standard keeps the low 64 bits.
 const FAR: [u64; 6] = [(1 << 23) - 1, 1 << 23, (1 << 26) - 1, 1 << 26, (1 << 55) - 1, (1 << 58) - 100];
 
 #[test]

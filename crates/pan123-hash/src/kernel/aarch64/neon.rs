@@ -1,8 +1,9 @@
 //! Four chains to a vector, with NEON, which every AArch64 CPU has.
 //!
-//! A step is seven instructions and, at two cycles for each, ten cycles deep: select, add, shift, insert, add. Cores with two
-//! vector units issue three groups in that time, those with four units six, so groups of two and four vectors are
-//! interleaved. By the same count a lane has a third to a half of the speed of a scalar chain.
+//! A step is seven instructions and, at two cycles for each, ten cycles deep: select, add, shift, insert,
+//! add. Cores with two vector units issue three groups in that time, those with four units six, so groups of
+//! two and four vectors are interleaved. By the same count a lane has a third to a half of the speed of a
+//! scalar chain.
 
 use std::arch::{aarch64::*, asm};
 

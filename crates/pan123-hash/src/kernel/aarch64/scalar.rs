@@ -1,8 +1,9 @@
 //! Two chains in the general registers of any AArch64 CPU.
 //!
-//! The registers are plenty: eight words, both addresses and all temporaries stay in them. Each constant takes two instructions to
-//! build, which the chains share. Against two lanes of a NEON register this wins by arithmetic: vector operations take two or more
-//! cycles where scalar ones take one, and NEON has no rotation.
+//! The registers are plenty: eight words, both addresses and all temporaries stay in them. Each constant
+//! takes two instructions to build, which the chains share. Against two lanes of a NEON register this wins by
+//! arithmetic: vector operations take two or more cycles where scalar ones take one, and NEON has no
+//! rotation.
 
 use std::arch::asm;
 
@@ -57,8 +58,8 @@ pub(in crate::kernel) fn pair(a: &mut [u32; 4], b: &mut [u32; 4], for_a: &[[u8; 
 #[inline(always)]
 fn step(mut early: u32, function: (u32, u32), bits: u32, b: u32) -> u32 {
     early = early.wrapping_add(function.0);
-    // SAFETY: no instruction at all; the sum is only hidden from the optimiser, which would otherwise move the addition
-    // of a constant behind the function and so make the chain longer.
+    // SAFETY: no instruction at all; the sum is only hidden from the optimiser, which would otherwise move
+    // the addition of a constant behind the function and so make the chain longer.
     unsafe { asm!("/* {0:w} */", inout(reg) early, options(pure, nomem, nostack, preserves_flags)) };
     early.wrapping_add(function.1).rotate_left(bits).wrapping_add(b)
 }

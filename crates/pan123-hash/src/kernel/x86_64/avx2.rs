@@ -81,7 +81,8 @@ impl Vector for Ymm {
             let mut words = [Self(_mm256_setzero_si256()); 16];
             for half in 0..2 {
                 for quarter in 0..2 {
-                    // Rows r and r + 4 in the two halves of one vector, so that no later step crosses the halves.
+                    // Rows r and r + 4 in the two halves of one vector, so that no later step crosses the
+                    // halves.
                     macro_rules! row {
                         ($i:expr) => {{
                             let byte = offset + 32 * half + 16 * quarter;

@@ -90,7 +90,8 @@ impl Vector for Zmm {
                 quads[8 + i] = _mm512_unpacklo_epi64(high01, high23);
                 quads[12 + i] = _mm512_unpackhi_epi64(high01, high23);
             }
-            // quads[4 * j + i], quarter q: word 4 * q + j of rows 4 * i ..= 4 * i + 3. Gather the quarters of equal q.
+            // quads[4 * j + i], quarter q: word 4 * q + j of rows 4 * i ..= 4 * i + 3. Gather the quarters of
+            // equal q.
             let mut words = [Self(_mm512_setzero_si512()); 16];
             for j in 0..4 {
                 let [q0, q1, q2, q3] = [quads[4 * j], quads[4 * j + 1], quads[4 * j + 2], quads[4 * j + 3]];

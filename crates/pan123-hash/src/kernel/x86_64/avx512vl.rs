@@ -1,8 +1,9 @@
 //! Two chains in the first two lanes of the same XMM registers, with AVX-512VL.
 //!
-//! `vpternlogd` is any function of three bits and `vprold` a rotation, so a step is four instructions deep: function, addition,
-//! rotation, addition. The second lane costs nothing. A compiler that may reorder `a + word + constant + f(b, c, d)`
-//! makes it five deep, so the part that does not need `b` goes through an empty `asm!` that it cannot look into.
+//! `vpternlogd` is any function of three bits and `vprold` a rotation, so a step is four instructions deep:
+//! function, addition, rotation, addition. The second lane costs nothing. A compiler that may reorder `a +
+//! word + constant + f(b, c, d)` makes it five deep, so the part that does not need `b` goes through an empty
+//! `asm!` that it cannot look into.
 
 use std::arch::{asm, x86_64::*};
 

@@ -1,9 +1,9 @@
 //! Two chains in the general registers of any x86-64 CPU.
 //!
-//! One chain is a string of dependent instructions that leaves most of the execution units idle, so a second one
-//! that shares nothing with it fits in between at little cost. The steps are written in assembly because a compiler
-//! that is free to reorder `a + word + constant + f(b, c, d)` puts one more addition on the path from `b` to the result;
-//! here everything that does not need `b` comes first.
+//! One chain is a string of dependent instructions that leaves most of the execution units idle, so a second
+//! one that shares nothing with it fits in between at little cost. The steps are written in assembly because
+//! a compiler that is free to reorder `a + word + constant + f(b, c, d)` puts one more addition on the path
+//! from `b` to the result; here everything that does not need `b` comes first.
 
 use std::arch::asm;
 
