@@ -32,6 +32,8 @@ pub(crate) struct Machine {
     memory_gib: f64,
     kernel: String,
     compiler: String,
+    /// How many processes wanted to run in the last minute. Above a few tenths, others did.
+    load_before: f64,
 }
 
 impl Machine {
@@ -45,7 +47,7 @@ impl Machine {
         &self.compiler
     }
 
-    /// This one.
+    /// This one, before anything is measured.
     pub(crate) fn this() -> anyhow::Result<Self> {
         let field = |text: &str, name: &str| {
             let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
@@ -54,6 +56,7 @@ impl Machine {
         // Where there is no /proc, "unknown" says so.
         let cpu = field(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default(), "model name");
         let memory = field(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), "MemTotal");
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let memory_kib: f64 = memory.trim_end_matches(" kB").parse().unwrap_or(0.0);
         Ok(Self {
             cpu,
@@ -61,6 +64,7 @@ impl Machine {
             memory_gib: (memory_kib / f64::from(1 << 20) * 10.0).round() / 10.0,
             kernel: said(Command::new("uname").arg("-sr"))?,
             compiler: said(Command::new("rustc").arg("--version"))?,
+            load_before: load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN),
         })
     }
 }

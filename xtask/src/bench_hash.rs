@@ -92,6 +92,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         println!("every case ran");
         return Ok(());
     }
+    let machine = Machine::this()?;
     let mut cases: BTreeMap<(String, String), Case> = BTreeMap::new();
     for round in 1..=options.rounds {
         println!("round {round} of {} …", options.rounds);
@@ -117,7 +118,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         case.mb_per_sec = (case.bytes as f64 / nanos * 1e4).round() / 10.0;
     }
     let command = format!("{COMMAND} --rounds {}", options.rounds);
-    let report = Report { command, machine: Machine::this()?, openssl, rounds: options.rounds, cases };
+    let report = Report { command, machine, openssl, rounds: options.rounds, cases };
     print!("{}", report.table());
     report.print_ratios();
     for (name, chart) in report.charts() {

@@ -67,6 +67,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         if options.quick { (QUICK_FILE_BYTES, 1) } else { (FILE_BYTES, options.rounds.max(1)) };
     let file = bench.random_file(file_bytes)?;
 
+    let machine = Machine::this()?;
     let mut runs = Vec::new();
     for round in 1..=rounds {
         for subject in SUBJECTS {
@@ -91,7 +92,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     let report = Report {
         command: format!("cargo xtask bench upload --rounds {rounds} --in-flight {}", bench.in_flight),
-        machine: Machine::this()?,
+        machine,
         slices_in_flight: bench.in_flight,
         ratios,
         runs: &runs,

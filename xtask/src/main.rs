@@ -6,11 +6,13 @@ mod bench;
 mod bench_hash;
 mod bench_upload;
 mod capi;
+mod cpp;
 mod header;
 mod measure;
 mod picture;
 mod process;
 mod raw_writer;
+mod simulate;
 mod test;
 mod tools;
 mod workspace;
@@ -32,10 +34,14 @@ enum Task {
     Capi(capi::Options),
     /// Install the C library, its header, and what pkg-config and CMake need to find it.
     Install(capi::InstallOptions),
+    /// Check the C++ layer and the plugins with another compiler, and the programs in the guides.
+    Cpp,
     /// Make include/pan123.h from the crate of the C interface.
     Header(header::Options),
     /// Record the program at work for the README.
     Picture,
+    /// Run the upload state machine in virtual time: goodput over links, random schedules of faults, scale.
+    Simulate(simulate::Options),
     /// Send a file's slices to an emulator as fast as sockets go (a part of `bench upload`).
     #[command(hide = true)]
     RawWriter(raw_writer::Options),
@@ -49,8 +55,10 @@ fn main() -> anyhow::Result<()> {
         Task::Aarch64 => aarch64::run(),
         Task::Capi(options) => capi::run(&options),
         Task::Install(options) => capi::install(&options),
+        Task::Cpp => cpp::run(),
         Task::Header(options) => header::run(&options),
         Task::Picture => picture::run(),
+        Task::Simulate(options) => simulate::run_task(&options),
         Task::RawWriter(options) => raw_writer::run(&options),
     }
 }

@@ -16,7 +16,7 @@ use vt100::{Cell, Color, Parser, Screen};
 
 use crate::{process, workspace::Workspace};
 
-const COLUMNS: NonZeroU16 = NonZeroU16::new(100).expect("not 0");
+const COLUMNS: NonZeroU16 = NonZeroU16::new(108).expect("not 0");
 const ROWS: NonZeroU16 = NonZeroU16::new(30).expect("not 0");
 /// Large enough to see the bar move.
 const FILE_BYTES: u64 = 400 << 20;

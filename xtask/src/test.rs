@@ -10,8 +10,8 @@ use anyhow::bail;
 use crate::{
     process::{self, Finished},
     tools::{
-        ABIGAIL, CHROMIUM, CLIENTS, CLIPPY, CMAKE, CURL, FORM_DATA, GXX, LIBCURL, NODE, NPM, Need,
-        PKG_CONFIG, PYTHON, RUSTFMT, Tools, VALGRIND, VENV,
+        ABIGAIL, CHROMIUM, CLANG, CLIENTS, CLIPPY, CMAKE, CURL, FORM_DATA, GXX, LIBCURL, NODE, NPM, Need,
+        PKG_CONFIG, PYTHON, RUSTFMT, SQLITE, Tools, VALGRIND, VENV,
     },
     workspace::Workspace,
 };
@@ -34,14 +34,15 @@ const STEPS: &[Step] = &[
     step("C header", Quick, &[], 10, &["cargo", "xtask", "header", "--check"]),
     step("unit tests", OnlyQuick, &[], 10, &["cargo", "test", "--lib", "--bins", "--no-fail-fast"]),
     step("tests", Full, &[], 30, &["cargo", "test", "--workspace", "--no-fail-fast"])
-        .using(&[CURL, PYTHON, NODE, NPM, FORM_DATA, CHROMIUM]),
+        .using(&[CURL, PYTHON, NODE, NPM, FORM_DATA, CHROMIUM, GXX, PKG_CONFIG, SQLITE]),
     step("aarch64", Full, &[], 60, &["cargo", "run", "--quiet", "--package", "xtask", "--", "aarch64"]),
-    step("benchmarks run", Full, &[], 30, &["cargo", "run", "--quiet", "--package", "xtask", "--", "bench", "hash", "--quick"]),
+    step("bench hash", Full, &[], 30, &["cargo", "run", "--quiet", "--package", "xtask", "--", "bench", "hash", "--quick"]),
     step("C library", Full, &[GXX, ABIGAIL, PKG_CONFIG, CMAKE], 60, &["cargo", "xtask", "capi"])
         .using(&[VALGRIND, LIBCURL]),
+    step("C++ and plugins", Full, &[GXX, CLANG, SQLITE], 20, &["cargo", "xtask", "cpp"]),
     step("docs", Full, &[], 10, &["cargo", "doc", "--workspace", "--no-deps"]),
     step("first command", Full, &[], 20, &["cargo", "run", "--release", "--bin", "pan123", "--", "upload", "--local", "README.md"]),
-    step("benchmarks run", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),
+    step("bench upload", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),
 ];
 
 /// When a step runs.

@@ -50,6 +50,11 @@ pub(crate) const PKG_CONFIG: Need =
     Need::Program { probe: &["pkg-config", "--version"], debian: "pkg-config" };
 /// A C++ compiler.
 pub(crate) const GXX: Need = Need::Program { probe: &["g++", "--version"], debian: "g++" };
+/// Another compiler of C and C++.
+pub(crate) const CLANG: Need = Need::Program { probe: &["clang++", "--version"], debian: "clang" };
+/// The header of SQLite. What is probed goes with `PKG_CONFIG`.
+pub(crate) const SQLITE: Need =
+    Need::Program { probe: &["pkg-config", "--exists", "sqlite3"], debian: "libsqlite3-dev" };
 /// What compares the interfaces of shared libraries.
 pub(crate) const ABIGAIL: Need = Need::Program { probe: &["abidiff", "--version"], debian: "abigail-tools" };
 /// CMake.

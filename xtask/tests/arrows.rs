@@ -1,4 +1,4 @@
-//! Dependencies point one way: `cli, capi -> upload -> {proto, hash, transport}`,
+//! Dependencies point one way: `cli -> capi -> upload -> {proto, hash, transport}`,
 //! `emulator -> {proto, hash}`, and nothing points back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,14 +20,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "bytes", "crc32fast", "etcetera", "fastrand", "md-5", "rustix", "secrecy", "serde", "serde_json", "tempfile",
         "thiserror", "tokio", "tracing",
     ]),
+    ("pan123-capi", &[
+        "pan123-hash", "pan123-upload",
+        "bytes", "libc", "libloading", "rustix", "serde_json", "tokio",
+    ]),
     ("pan123-emulator", &[
         "pan123-hash", "pan123-proto",
         "bytes", "fastrand", "form_urlencoded", "http-body-util", "hyper", "hyper-util", "jiff", "md-5",
         "memchr", "serde", "serde_json", "sha1", "socket2", "thiserror", "tokio", "tracing",
-    ]),
-    ("pan123-capi", &[
-        "pan123-hash", "pan123-upload",
-        "bytes", "libc", "libloading", "rustix", "serde_json", "tokio",
     ]),
     ("pan123-cli", &[
         "pan123-capi", "pan123-emulator", "pan123-hash", "pan123-upload",

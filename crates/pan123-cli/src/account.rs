@@ -2,37 +2,62 @@
 
 use std::sync::Arc;
 
+use pan123::plugin::Plugin;
 use pan123_upload::{
-    Client, ClientCredentials, Error, ErrorKind, JournalDir, RefreshToken, StaticToken, Token, TokenProvider,
+    Client, ClientCredentials, Error, ErrorKind, JournalDir, RefreshToken, ResumeStore, StaticToken, Token,
+    TokenProvider,
     transport::{HttpTransport, PlainHttp, ServerUrl, Transport},
 };
 
-use crate::settings::{Login, Settings};
+use crate::settings::{Login, PluginFile, Settings};
 
-/// Makes a client. Sends nothing.
+/// Makes a client, with what plugins bring: all layers, and of tokens and stores the first. Sends nothing.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Login`] when nothing is there to log in with, [`ErrorKind::Usage`] for an address, proxy or CA
-/// file that cannot be used.
+/// [`ErrorKind::Login`] when nothing is there to log in with, [`ErrorKind::Usage`] for an address, proxy, CA
+/// file or plugin that cannot be used.
 pub(crate) fn connect(settings: &Settings) -> Result<Client, Error> {
+    let plugins = plugins(settings)?;
     let transport = transport(settings)?;
+    // An emulator takes only the token that it has made.
+    let own_tokens = plugins.iter().find_map(Plugin::tokens).filter(|_| !settings.is_local());
+    let tokens = match own_tokens {
+        Some(tokens) => tokens,
+        None => tokens(settings, &transport)?,
+    };
     let mut builder = Client::builder()
         .base_url(&settings.base_url)
-        .tokens(tokens(settings, &transport)?)
+        .tokens(tokens)
         .transport(transport)
         .plain_http(settings.plain_http)
         .vip_rates(settings.vip)
         .bytes_per_sec(settings.limit_rate)
         .parallel(settings.parallel)
         .digest_cache(settings.state_dir.join("digests"));
-    if let Some(dir) = &settings.journal_dir {
-        builder = builder.store(Arc::new(JournalDir::new(dir)));
+    for layer in plugins.iter().filter_map(Plugin::layer) {
+        builder = builder.layer(layer);
+    }
+    let journal =
+        || settings.journal_dir.as_ref().map(|dir| Arc::new(JournalDir::new(dir)) as Arc<dyn ResumeStore>);
+    if let Some(store) = plugins.iter().find_map(Plugin::store).or_else(journal) {
+        builder = builder.store(store);
     }
     if let Some(time) = settings.retry_for {
         builder = builder.retry_for(time);
     }
     builder.build()
+}
+
+fn plugins(settings: &Settings) -> Result<Vec<Plugin>, Error> {
+    let load = |file: &PluginFile| {
+        Plugin::load(&file.path, &file.config).map_err(|error| {
+            Error::new(ErrorKind::Usage, "load plugin", error.to_string()).with_advice(
+                "Give --plugin the path of a plugin that fits, and = and its configuration after it.",
+            )
+        })
+    };
+    settings.plugins.iter().map(load).collect()
 }
 
 /// One for the client and for its logins: a proxy or CA file counts for both.

@@ -30,6 +30,7 @@ pub(crate) struct Common {
 
 // Each command's own description is at its options.
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "a run of the program has one of them")]
 pub(crate) enum Command {
     Upload(commands::upload::Options),
     Uploads(commands::uploads::Options),

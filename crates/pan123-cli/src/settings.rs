@@ -2,7 +2,7 @@
 
 use std::{
     env, fs, io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     time::Duration,
 };
 
@@ -69,6 +69,19 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "auto|N", value_parser = parallel, help_heading = "Network")]
     #[serde(deserialize_with = "written_parallel")]
     pub(crate) parallel: Option<Parallel>,
+
+    /// Plugin to load, with its configuration; may be given several times. It is code that runs as this program
+    #[arg(long = "plugin", value_name = "FILE[=CONFIG]", value_parser = plugin, help_heading = "Account")]
+    #[serde(skip)]
+    pub(crate) plugins: Vec<PluginFile>,
+}
+
+/// A plugin as it is named on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PluginFile {
+    /// Absolute.
+    pub(crate) path: PathBuf,
+    pub(crate) config: String,
 }
 
 /// How to log in.
@@ -99,6 +112,7 @@ pub(crate) struct Settings {
     pub(crate) retry_for: Option<Duration>,
     pub(crate) limit_rate: Option<u64>,
     pub(crate) parallel: Parallel,
+    pub(crate) plugins: Vec<PluginFile>,
 }
 
 impl Settings {
@@ -130,7 +144,13 @@ impl Settings {
             retry_for: all.retry_for,
             limit_rate: all.limit_rate,
             parallel: all.parallel.unwrap_or_default(),
+            plugins: all.plugins,
         })
+    }
+
+    /// Whether the service is an emulator of our own, of which nothing is to be kept.
+    pub(crate) fn is_local(&self) -> bool {
+        self.journal_dir.is_none()
     }
 
     /// Where tokens are kept.
@@ -156,6 +176,7 @@ impl Layer {
             retry_for: self.retry_for.or(below.retry_for),
             limit_rate: self.limit_rate.or(below.limit_rate),
             parallel: self.parallel.or(below.parallel),
+            plugins: self.plugins,
         }
     }
 
@@ -265,6 +286,13 @@ fn time(text: &str) -> Result<Duration, String> {
         Some(seconds @ 0..=31_536_000) => Ok(Duration::from_secs(seconds.into())),
         _ => Err("a time is a whole number with s, m or h behind it, such as 90s".to_owned()),
     }
+}
+
+/// `FILE` or `FILE=CONFIG`. A relative path is relative to where we are, and is searched for nowhere else.
+fn plugin(text: &str) -> Result<PluginFile, String> {
+    let (path, config) = text.split_once('=').unwrap_or((text, ""));
+    let path = path::absolute(path).map_err(|error| format!("{error}; name the plugin's file"))?;
+    Ok(PluginFile { path, config: config.to_owned() })
 }
 
 /// Bytes a second: `300000`, or with K, M or G (times 1024) behind the number.
@@ -396,6 +424,15 @@ mod tests {
         refused("parallel = 65", "from 1 to 64");
         refused("retry_for = 'hunter2'", "a time is a whole number");
         refused("[hunter]\nx = 1", "unknown field `hunter`");
+    }
+
+    #[test]
+    fn plugins_are_absolute_and_have_what_follows_the_first_equals_sign() {
+        let file = |path: &str, config: &str| Ok(PluginFile { path: path.into(), config: config.into() });
+        assert_eq!(plugin("/p.so"), file("/p.so", ""));
+        assert_eq!(plugin("/p.so=a=b c"), file("/p.so", "a=b c"));
+        assert!(plugin("p.so").unwrap().path.is_absolute());
+        assert!(plugin("").is_err() && plugin("=x").is_err());
     }
 
     #[test]

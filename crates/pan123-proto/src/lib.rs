@@ -19,4 +19,4 @@ pub use decode::Answer;
 pub use digest::{Md5, ParseMd5Error};
 pub use endpoint::Endpoint;
 pub use failure::{Class, Failure};
-pub use plan::{SLICE_SIZE_ASSUMED, Slice, SlicePlan};
+pub use plan::{SLICE_SIZE_ASSUMED, SLICES_MAX, Slice, SlicePlan};

@@ -6,6 +6,10 @@ use std::num::NonZeroU64;
 /// Source: every sample of the open API v2; the answer of `create` always wins.
 pub const SLICE_SIZE_ASSUMED: u64 = 16 << 20;
 
+/// The most slices that a file is cut into. What is known of each takes memory, so a service that names a
+/// slice size of one byte must not have its way. The largest file in the usual slices has 640.
+pub const SLICES_MAX: u32 = 1 << 20;
+
 /// One slice of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
@@ -28,9 +32,10 @@ pub struct SlicePlan {
 }
 
 impl SlicePlan {
-    /// Cuts `size` bytes into slices of `slice_size`. `None` if there would be more than `u32::MAX`.
+    /// Cuts `size` bytes into slices of `slice_size`. `None` if there would be more than [`SLICES_MAX`].
     pub fn new(size: u64, slice_size: NonZeroU64) -> Option<Self> {
-        let count = u32::try_from(size.div_ceil(slice_size.get()).max(1)).ok()?;
+        let count =
+            u32::try_from(size.div_ceil(slice_size.get()).max(1)).ok().filter(|&it| it <= SLICES_MAX)?;
         Some(Self { size, slice_size, count })
     }
 
@@ -72,7 +77,7 @@ mod tests {
     #[test]
     fn slices_cover_the_file_once() {
         for (size, slice_size) in
-            [(0, 4), (1, 4), (3, 4), (4, 4), (5, 4), (8, 4), (9, 4), (u64::from(u32::MAX), 1)]
+            [(0, 4), (1, 4), (3, 4), (4, 4), (5, 4), (8, 4), (9, 4), (u64::from(SLICES_MAX), 1)]
         {
             let plan = SlicePlan::new(size, NonZeroU64::new(slice_size).unwrap()).unwrap();
             let checked = plan.iter().take(1000);
@@ -87,6 +92,7 @@ mod tests {
             assert_eq!(plan.slice(0), None);
             assert_eq!(plan.slice(plan.count().wrapping_add(1)), None);
         }
+        assert_eq!(SlicePlan::new(u64::from(SLICES_MAX) + 1, NonZeroU64::MIN), None);
         assert_eq!(SlicePlan::new(u64::MAX, NonZeroU64::MIN), None);
     }
 }

@@ -34,5 +34,5 @@ pub use scenario::{Deed, Fault, Faults, File, Kill, LineAnswer, Scenario};
 pub use schedule::random;
 pub use service::{Content, Limits, Manners};
 pub use story::{End, Story};
-pub use table::{Cell, Contender, measure, workload};
+pub use table::{Cell, Contender, measure, mixed_sizes, workload};
 pub use world::{World, run};

@@ -123,7 +123,7 @@ pub enum Fault {
     Lost,
     /// It is done, and the answer is lost.
     AnswerLost,
-    /// It is done, and the answer takes up to two minutes; the client waits 75 s.
+    /// It is done, and the answer takes up to two minutes, longer than the client waits.
     AnswerLate,
     /// HTTP 5xx, and nothing was done.
     Fails,

@@ -45,6 +45,16 @@ pub fn workload(shape: &Shape, span: Duration) -> Vec<u64> {
     sizes
 }
 
+/// Sizes of `count` files with `total` bytes together: half of them small, and most of the bytes in the large ones.
+/// None is empty or above 10 GB. `seed` decides them.
+pub fn mixed_sizes(count: usize, total: u64, seed: u64) -> Vec<u64> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    // From 1 to 10 000 parts, evenly over the orders of magnitude.
+    let parts: Vec<f64> = (0..count).map(|_| 10f64.powf(4.0 * rng.f64())).collect();
+    let part = total as f64 / parts.iter().sum::<f64>();
+    parts.into_iter().map(|parts| ((parts * part) as u64).clamp(1, 10_000_000_000)).collect()
+}
+
 /// Lets a client upload files of these sizes, four at a time, with the request rates of a free account.
 pub fn measure(shape: &Shape, sizes: &[u64], contender: Contender) -> (Cell, Story) {
     let mut scenario = Scenario::calm(shape.clone(), sizes);

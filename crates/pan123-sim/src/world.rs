@@ -97,9 +97,13 @@ enum What {
     Kill,
 }
 
-/// How long the client waits for an answer; see `CLOCKS` in `pan123-upload`.
-const ANSWER_CLOCK: Duration = Duration::from_secs(75);
 const CONNECT_CLOCK: Duration = Duration::from_secs(15);
+/// How long the client waits for an answer; see `clocks` in `pan123-upload`.
+fn answer_clock(endpoint: Endpoint) -> Duration {
+    let whole_file = matches!(endpoint, Endpoint::Complete | Endpoint::Single);
+    Duration::from_secs(if whole_file { 60 } else { 30 })
+}
+
 /// What the service needs to answer, at least and at most.
 const SERVICE_TIME: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
 /// Actions at one instant after which an upload is taken to go round in circles.
@@ -447,7 +451,7 @@ impl<'a> World<'a> {
             network::End::Delivered => return self.push(self.now + rtt / 2, What::Arrives(key)),
             network::End::Broken => (Duration::ZERO, local(Class::Interrupted, "the connection broke")),
             network::End::Stalled => (Duration::ZERO, local(Class::Stalled, "nothing moved for 30 s")),
-            network::End::NoAnswer => (Duration::ZERO, local(Class::NoAnswer, "no answer within 75 s")),
+            network::End::NoAnswer => (Duration::ZERO, local(Class::NoAnswer, "no answer in time")),
             network::End::NoConnection => (Duration::ZERO, local(Class::Connect, "no connection")),
             network::End::Line => {
                 let words = "Read from request Body failed: i/o timeout";
@@ -476,8 +480,11 @@ impl<'a> World<'a> {
         let back = self.network.rtt() / 2 + service_time;
         let gone = |class, words| Err(Failure::local(endpoint, class, words));
         if fault == Some(Fault::Lost) {
-            let (after, class) =
-                if self.rng.bool() { (ANSWER_CLOCK, Class::NoAnswer) } else { (back, Class::Interrupted) };
+            let (after, class) = if self.rng.bool() {
+                (answer_clock(endpoint), Class::NoAnswer)
+            } else {
+                (back, Class::Interrupted)
+            };
             return self.answer_after(key, after, gone(class, "the request was lost"), sent);
         }
         let said = |class, words: &str, status| {
@@ -494,7 +501,7 @@ impl<'a> World<'a> {
         match fault {
             Some(Fault::AnswerLost) => {
                 let (after, class) = if self.rng.bool() {
-                    (ANSWER_CLOCK, Class::NoAnswer)
+                    (answer_clock(endpoint), Class::NoAnswer)
                 } else {
                     (back, Class::Interrupted)
                 };
@@ -502,13 +509,13 @@ impl<'a> World<'a> {
             }
             Some(Fault::AnswerLate) => {
                 let late = Duration::from_secs_f64(120.0 * self.rng.f64());
-                if late < ANSWER_CLOCK {
+                if late < answer_clock(endpoint) {
                     self.answer_after(key, late, result, sent);
                 } else {
                     self.answer_after(
                         key,
-                        ANSWER_CLOCK,
-                        gone(Class::NoAnswer, "no answer within 75 s"),
+                        answer_clock(endpoint),
+                        gone(Class::NoAnswer, "no answer in time"),
                         sent,
                     );
                     self.answer_after(key, late, result, sent);

@@ -18,7 +18,10 @@ use rustls_platform_verifier::Verifier;
 
 use tower_service::Service;
 
-use crate::{BoxFuture, Error, ErrorKind, url::is_loopback};
+use crate::{
+    BoxFuture, Error, ErrorKind,
+    url::{is_loopback, redact},
+};
 
 /// TLS through rustls with ring, trusting what the operating system trusts and, in addition, the
 /// certificates in `ca_file`.
@@ -116,7 +119,7 @@ impl fmt::Display for DnsFailed {
 impl std::error::Error for DnsFailed {}
 
 /// Where the proxy for a request comes from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) enum ProxyRule {
     /// The environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) or the system's settings.
     #[default]
@@ -125,6 +128,17 @@ pub(crate) enum ProxyRule {
     Direct,
     /// This one, for every host.
     Via(String),
+}
+
+impl fmt::Debug for ProxyRule {
+    /// Leaves out a proxy's user name and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("System"),
+            Self::Direct => f.write_str("Direct"),
+            Self::Via(url) => f.debug_tuple("Via").field(&redact(url)).finish(),
+        }
+    }
 }
 
 impl ProxyRule {

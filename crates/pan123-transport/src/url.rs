@@ -187,7 +187,7 @@ fn invalid(what: &str, why: &str) -> Error {
 }
 
 /// The text without what may be secret in it: user information, query and fragment.
-fn redact(text: &str) -> String {
+pub(crate) fn redact(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     match text.rsplit_once('@') {
         Some((head, host)) => match head.split_once("://") {

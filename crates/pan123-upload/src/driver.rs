@@ -52,6 +52,7 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) 
         bytes_sent: 0,
         waiting: 0,
         started,
+        looked: started,
         shared,
         job,
     };
@@ -79,6 +80,8 @@ struct Driver {
     /// Slices that the link was told to be waiting for the source.
     waiting: u32,
     started: Instant,
+    /// When bodies under way were last looked at.
+    looked: Instant,
     shared: Arc<Shared>,
     job: Arc<Job>,
 }
@@ -131,7 +134,9 @@ impl Driver {
     fn wake_at(&self) -> Instant {
         let machine = self.upload.wake_at(&self.shared.link()).map(|at| self.shared.instant(at));
         let sending = self.under_way.values().any(|request| request.meter.is_some());
-        let look = Instant::now() + if sending { LOOK_EVERY } else { Duration::from_secs(3600) };
+        // Counted from the last look, so that other uploads that move all the time do not put it off.
+        let look =
+            if sending { self.looked + LOOK_EVERY } else { Instant::now() + Duration::from_secs(3600) };
         machine.map_or(look, |at| at.min(look))
     }
 
@@ -282,6 +287,7 @@ impl Driver {
 
     /// Looks at the bodies under way.
     fn look(&mut self) {
+        self.looked = Instant::now();
         let is_waiting = self.job.source.is_waiting();
         self.tell_waiting(is_waiting);
         if is_waiting {
@@ -298,8 +304,12 @@ impl Driver {
         }
         let now = self.shared.now();
         let mut link = self.shared.link();
+        let places = link.slices_max();
         for input in moves {
             self.upload.handle(now, &mut link, input);
+        }
+        if link.slices_max() != places {
+            self.shared.moved.notify_waiters();
         }
     }
 

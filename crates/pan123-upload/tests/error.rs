@@ -85,9 +85,11 @@ fn a_failure_survives_the_way_through_an_error() {
     for class in Class::ALL {
         let one = Failure { endpoint: Endpoint::AccessToken, ..failure(class) };
         let back = Error::from(one.clone()).to_failure(Endpoint::Create);
-        // The step that failed is not the one that wanted it, so the message names it.
+        // The call that needed the token is the one that failed; what it needed is named.
         let message = format!("access_token: {}", one.message);
         assert_eq!(back, Failure { endpoint: Endpoint::Create, message, ..one });
+        let one = failure(class);
+        assert_eq!(Error::from(one.clone()).to_failure(one.endpoint), one);
     }
     for (kind, class) in [
         (ErrorKind::Login, Class::LoginRefused),

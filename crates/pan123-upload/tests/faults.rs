@@ -1,6 +1,8 @@
 //! Every fault of the emulator at every call of an upload: what passes is survived with the right bytes, what
 //! stays ends the upload with the right words.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};
@@ -155,7 +157,7 @@ fn moments(on: Endpoint, action: &Action) -> Vec<At> {
     };
     let mut moments = match action {
         // Always slow to make, and the same whenever it comes.
-        Action::Garbage(Garbage::Huge | Garbage::Nested) => vec![At::Body],
+        Action::Garbage(Garbage::Huge | Garbage::Nested) => return vec![At::Body],
         Action::Reset | Action::Hang | Action::Die if on.is_on_upload_host() => {
             vec![At::Head, At::Early, At::Byte(1000), At::Body]
         }
@@ -241,37 +243,37 @@ fn lasting() -> Vec<Lasting> {
             case(on, code(1, "内部错误"), Kind::Server, "内部错误; code 1; trace; attempts", true),
             case(on, Action::Reset, Kind::Network, "closed the connection; 127.0.0.1", true),
             case(on, Action::Hang, Kind::Timeout, "no answer from 127.0.0.1", true),
-            case(on, throttled(true), Kind::RateLimited, "429", true),
             case(on, Action::Unauthorized { http: true }, Kind::Login, "401; token", true),
             case(on, code(1, "out of cheese"), Kind::Refused, "out of cheese; code 1; trace", false),
-            case(on, code(1, "空间不足"), Kind::Refused, "空间不足; Free some space", false),
+            case(on, code(1, "空间不足"), Kind::Refused, "空间不足; Free some space", true),
         ]);
         if on != Slice {
-            all.push(case(on, Action::Empty, Kind::Protocol, "empty; base URL", false));
+            all.push(case(on, Action::Empty, Kind::Protocol, "empty; base URL", true));
         }
+        // (Too many requests, for ever, takes many minutes to give up on: in virtual time, the machine's tests.)
         // An answer whose `code` is 0 is a success for a slice, whatever its `data`, and no news of the file
         // at the end; neither makes a file of slices that are not there.
         let wrong_types = match on {
             Slice => (Kind::Refused, "分片未全部上传", false),
             Complete => (Kind::Server, "still verifying", true),
-            _ => (Kind::Protocol, "base URL", false),
+            _ => (Kind::Protocol, "base URL", true),
         };
         for garbage in GARBAGE {
             let (kind, word, resumable) = match garbage {
                 Garbage::WrongTypes => wrong_types,
-                _ => (Kind::Protocol, "base URL", false),
+                _ => (Kind::Protocol, "base URL", true),
             };
             all.push(case(on, Action::Garbage(garbage), kind, word, resumable));
         }
-        all.push(case(on, redirect(), Kind::Protocol, "redirect", false));
+        all.push(case(on, redirect(), Kind::Protocol, "redirect", true));
     }
     all.extend([
-        case(Create, Action::ReuseZero, Kind::Protocol, "fileID", false),
+        case(Create, Action::ReuseZero, Kind::Protocol, "fileID", true),
         case(Create, code(1, "parentFileID不存在"), Kind::Refused, "parentFileID不存在; folder id", false),
         case(Create, code(1, "文件名要小于256个字符"), Kind::Name, "another name", false),
         case(Create, code(1, "该目录下已经有同名文件"), Kind::Refused, "another name", false),
-        case(Create, Action::AnnounceSliceSize { bytes: 0 }, Kind::Protocol, "sliceSize", false),
-        case(Create, Action::AnnounceSliceSize { bytes: -1 }, Kind::Protocol, "sliceSize", false),
+        case(Create, Action::AnnounceSliceSize { bytes: 0 }, Kind::Protocol, "sliceSize", true),
+        case(Create, Action::AnnounceSliceSize { bytes: -1 }, Kind::Protocol, "sliceSize", true),
         case(Slice, Action::CorruptByte { offset: 0 }, Kind::Verify, "文件上传失败; trace", false),
         case(Slice, Action::Forget, Kind::Refused, "preuploadID; code 1", false),
         case(Complete, Action::Forget, Kind::Refused, "preuploadID; code 1", false),
@@ -288,7 +290,7 @@ fn lasting() -> Vec<Lasting> {
             "tokens number has exceeded; asking for more tokens makes it worse",
             true,
         ),
-        case(Single, code(1, "空间不足"), Kind::Refused, "空间不足", false),
+        case(Single, code(1, "空间不足"), Kind::Refused, "空间不足", true),
     ]);
     all
 }

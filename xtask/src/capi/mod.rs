@@ -72,7 +72,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     // The sanitizer is for development versions of Rust; this is how a released one is asked for it.
     sanitized.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address");
     sanitized.env("CARGO_TARGET_DIR", workspace.target.join("asan"));
-    for mut command in [tests(), panics, sanitized] {
+    let mut others = workspace.cargo();
+    others.args([
+        "test",
+        "--package",
+        "pan123-capi",
+        "--test",
+        "cpp",
+        "--test",
+        "loadable",
+        "--no-fail-fast",
+    ]);
+    for mut command in [tests(), panics, others, sanitized] {
         let said = sh(command.env("PAN123_LIB_DIR", &dist.lib), 30, &workspace)?;
         for line in said.lines().filter(|line| line.starts_with("test result") || line.starts_with("SKIPPED"))
         {

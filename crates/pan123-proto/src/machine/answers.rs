@@ -183,7 +183,7 @@ impl Upload {
         let failures = turn.failures;
         let kind = turn.kind.clone();
         self.unanswered |=
-            is_lost(failure.class) && !matches!(kind, TurnKind::Domain { .. } | TurnKind::Find { .. });
+            may_have_acted(failure.class) && !matches!(kind, TurnKind::Domain { .. } | TurnKind::Find { .. });
         if let Some(end) = ends_at_once(failure.class) {
             return self.turn_refused(now, link, kind, failure, end, failures);
         }
@@ -423,6 +423,12 @@ impl Upload {
 /// The request may have reached the service, and its answer was lost.
 fn is_lost(class: Class) -> bool {
     matches!(class, Class::Interrupted | Class::Stalled | Class::NoAnswer)
+}
+
+/// The request may have done its work although its answer says nothing of it: the answer was lost, a gateway
+/// answered in the service's place, or the work waits in a queue.
+fn may_have_acted(class: Class) -> bool {
+    is_lost(class) || matches!(class, Class::Server | Class::Protocol | Class::QueueBusy)
 }
 
 /// The kind of end that a failure means whatever was asked, or `None` if it may pass.

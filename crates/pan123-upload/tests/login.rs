@@ -1,0 +1,223 @@
+//! Tokens that end in the middle of uploads: as few new ones as can be, in however many uploads and processes.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod support;
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use pan123_emulator::{Action, At, Behaviour, Fault};
+use pan123_upload::{
+    Client, ClientCredentials, ErrorKind, JournalDir, RefreshToken, Source, Target, TokenProvider, Upload,
+    proto::{Endpoint, machine::Event},
+    transport::HttpTransport,
+};
+use support::{Bench, SLICE, bytes, impatient, upload_bytes};
+
+const ID: &str = "emulator-id";
+const SECRET: &str = "emulator-secret";
+
+fn developer(base_url: &str, dir: &Path) -> Arc<dyn TokenProvider> {
+    let transport = Arc::new(HttpTransport::new().unwrap());
+    Arc::new(ClientCredentials::new(transport, base_url, ID, SECRET).unwrap().cache_in(dir))
+}
+
+fn client(base_url: &str, dir: &Path, tokens: Arc<dyn TokenProvider>) -> Client {
+    Client::builder()
+        .base_url(base_url)
+        .tokens(tokens)
+        .store(Arc::new(JournalDir::new(dir.join("journal"))))
+        .policy(impatient())
+        .vip_rates(true)
+        .build()
+        .unwrap()
+}
+
+fn issued(bench: &Bench) -> usize {
+    bench.requests(Endpoint::AccessToken).iter().filter(|request| request.code == Some(0)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_ends_in_the_middle_is_renewed_once_for_all_uploads() {
+    let bench =
+        Bench::behaving(Behaviour { reuse: false, total_bytes_per_sec: 2 << 20, ..Behaviour::default() });
+    let url = bench.emulator.base_url();
+    let client = client(url, bench.dir.path(), developer(url, bench.dir.path()));
+    for (round, batch) in (1..).zip(["a", "b"]) {
+        let name = |n: u64| format!("{batch}{n}");
+        let start = |n: u64| {
+            let source = Source::bytes(bytes(10 * SLICE, n));
+            client.upload(source, Target::root(name(n))).unwrap()
+        };
+        let uploads: Vec<Upload> = (0..8).map(start).collect();
+        let mut events = uploads[0].events();
+        uploads.iter().for_each(Upload::start);
+        while !matches!(events.recv().await, Some(Event::Slice { .. })) {}
+        assert_eq!(issued(&bench), round);
+        bench.emulator.expire_tokens().unwrap();
+        for (n, upload) in (0..).zip(&uploads) {
+            upload.wait().await.unwrap();
+            assert!(bench.stored(&name(n)).unwrap() == bytes(10 * SLICE, n));
+        }
+    }
+    assert_eq!(issued(&bench), 3, "one to begin with, and one each time it ended");
+    let refused = bench.emulator.requests().iter().filter(|request| request.code == Some(401)).count();
+    assert!((2..=2 * 16).contains(&refused), "{refused} requests were refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_refuses_every_token_is_asked_for_two() {
+    let bench = Bench::new();
+    bench.script(vec![Fault::new(Endpoint::Slice, Action::Unauthorized { http: false })]);
+    let url = bench.emulator.base_url();
+    let client = client(url, bench.dir.path(), developer(url, bench.dir.path()));
+    let error = upload_bytes(&client, bytes(5 * SLICE, 1), "f").await.unwrap_err();
+    assert_eq!((error.kind(), error.step(), error.code()), (ErrorKind::Login, "slice", Some(401)), "{error}");
+    assert!(error.is_resumable(), "{error:?}");
+    assert!(issued(&bench) <= 2, "{} tokens", issued(&bench));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_refused_is_tried_once_however_many_need_it() {
+    let bench = Bench::new();
+    let url = bench.emulator.base_url();
+    let transport = Arc::new(HttpTransport::new().unwrap());
+    let wrong = Arc::new(ClientCredentials::new(transport, url, ID, "not-the-secret").unwrap());
+    let client = client(url, bench.dir.path(), wrong);
+    let uploads: Vec<Upload> = (0..8)
+        .map(|n| client.upload(Source::bytes(bytes(SLICE, n)), Target::root(format!("f{n}"))).unwrap())
+        .collect();
+    uploads.iter().for_each(Upload::start);
+    for upload in &uploads {
+        let error = upload.wait().await.unwrap_err();
+        assert_eq!((error.kind(), error.kind().exit_code()), (ErrorKind::Login, 3));
+        assert!(error.to_string().contains("access_token: 无效的登录信息"), "{error}");
+        assert!(!format!("{error:?}").contains("not-the-secret"));
+    }
+    let asked = bench.requests(Endpoint::AccessToken).len();
+    assert!(asked <= uploads.len(), "{asked} logins");
+    assert!(bench.requests(Endpoint::Create).is_empty());
+}
+
+const CHILD: &str = "PAN123_TEST_LOGIN";
+
+/// Not a test by itself: a process that uploads one file after the other, saying so, until it is killed or
+/// through with them.
+#[test]
+fn child_uploads_with_a_login() {
+    let Ok(order) = env::var(CHILD) else { return };
+    let words: Vec<&str> = order.split('|').collect();
+    let [base_url, dir, name, count, refresh_token] = words[..] else { panic!("{order}") };
+    let dir = Path::new(dir);
+    let tokens: Arc<dyn TokenProvider> = match refresh_token {
+        "" => developer(base_url, dir),
+        given => {
+            let transport = Arc::new(HttpTransport::new().unwrap());
+            Arc::new(RefreshToken::new(transport, base_url, ID, SECRET, given, dir).unwrap())
+        }
+    };
+    let client = client(base_url, dir, tokens);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for n in 0..count.parse().unwrap() {
+        let name = format!("{name}-{n}");
+        let seed = fastrand::u64(..);
+        runtime.block_on(upload_bytes(&client, bytes(2 * SLICE, seed), &name)).unwrap();
+        println!("uploaded {n}");
+    }
+}
+
+fn child(bench: &Bench, name: &str, count: usize, refresh_token: &str) -> Child {
+    let dir = bench.dir.path().display();
+    let order = format!("{}|{dir}|{name}|{count}|{refresh_token}", bench.emulator.base_url());
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", "child_uploads_with_a_login", "--nocapture"])
+        .env(CHILD, order)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn processes_share_a_token_and_never_ask_for_a_fourth() {
+    let bench = Bench::new();
+    let mut children: Vec<Child> = (0..4).map(|n| child(&bench, &format!("process{n}"), 12, "")).collect();
+    // The first to come so far ends the token under everybody's hands.
+    let lines = BufReader::new(children[0].stdout.take().unwrap()).lines().map_while(Result::ok);
+    let far =
+        lines.filter(|line| line.contains("uploaded 3")).map(|_| bench.emulator.expire_tokens().unwrap());
+    assert_eq!(far.count(), 1, "it ended early");
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(issued(&bench), 2, "one to begin with, and one when it ended");
+    // 48 files: every one with the token of the moment.
+    assert_eq!(fs::read_dir(bench.dir.path().join("drive/files")).unwrap().count(), 48);
+}
+
+/// The service's answer to an authorization: a refresh token.
+fn authorize(bench: &Bench) -> String {
+    use std::io::{Read, Write};
+    let host = bench.emulator.base_url().replace("http://", "");
+    let mut stream = std::net::TcpStream::connect(&host).unwrap();
+    let query =
+        format!("client_id={ID}&client_secret={SECRET}&grant_type=authorization_code&code=emulator-code");
+    write!(
+        stream,
+        "POST {}?{query} HTTP/1.1\r\nHost: {host}\r\nPlatform: open_platform\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        Endpoint::OauthToken.path()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let json: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    json["refresh_token"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_refresh_token_survives_kill_9_wherever_its_answer_was_not_on_the_way() {
+    let bench = Bench::new();
+    let refresh_token = authorize(&bench);
+    for round in 0..8 {
+        // Every process finds the access token ended and has to spend the refresh token of the one before.
+        bench.emulator.expire_tokens().unwrap();
+        let mut running = child(&bench, &format!("round{round}"), 100, &refresh_token);
+        let mut lines = BufReader::new(running.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let far = format!("uploaded {}", round % 4);
+        assert!(lines.any(|line| line.contains(&far)), "round {round}: the login is lost");
+        running.kill().unwrap();
+        running.wait().unwrap();
+    }
+    let spent = bench.requests(Endpoint::OauthToken).iter().filter(|it| it.status == Some(200)).count();
+    assert_eq!(spent, 1 + 8, "one for the authorization, one for each process");
+}
+
+#[test]
+fn a_kill_before_the_service_has_answered_costs_no_refresh_token() {
+    let bench = Bench::new();
+    let refresh_token = authorize(&bench);
+    bench.script(vec![Fault::new(Endpoint::OauthToken, Action::Hang).at(At::Head)]);
+    let mut running = child(&bench, "hangs", 1, &refresh_token);
+    // The pair is written down once before the refresh token is spent.
+    let saved = || {
+        let files = fs::read_dir(bench.dir.path()).unwrap();
+        files.map(|file| file.unwrap().path()).any(|path| path.extension().is_some_and(|it| it == "json"))
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while !saved() {
+        assert!(std::time::Instant::now() < deadline, "it never asked");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    bench.script(vec![]);
+    assert!(child(&bench, "goes", 1, &refresh_token).wait().unwrap().success());
+    assert_eq!(fs::read_dir(bench.dir.path().join("drive/files")).unwrap().count(), 1);
+}
