@@ -1380,7 +1380,8 @@ PAN123_API void pan123_options_free(pan123_options *o);
  * `PAN123_E_INTERNAL` if the system gives no threads.
  *
  * Ownership: keeps references to what it is given; yours stay yours. `*out` is yours; free it with
- * `pan123_client_free`. Thread: any. Blocking: no, but it makes threads, named `pan123-io`. Since 0.1.
+ * `pan123_client_free`. Thread: any. Blocking: as long as it takes to
+ * read the system's certificates and to make threads, named `pan123-io`. Since 0.1.
  *
  * Requires: Each handle is NULL or live; `out` and `err` are NULL or writable.
  */

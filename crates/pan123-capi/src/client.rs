@@ -354,7 +354,8 @@ impl Parts<'_> {
 /// `PAN123_E_INTERNAL` if the system gives no threads.
 ///
 /// Ownership: keeps references to what it is given; yours stay yours. `*out` is yours; free it with
-/// `pan123_client_free`. Thread: any. Blocking: no, but it makes threads, named `pan123-io`. Since 0.1.
+/// `pan123_client_free`. Thread: any. Blocking: as long as it takes to
+/// read the system's certificates and to make threads, named `pan123-io`. Since 0.1.
 ///
 /// # Safety
 ///

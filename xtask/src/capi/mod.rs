@@ -67,6 +67,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     let mut panics = tests();
     panics.args(["--features", "test-panic", "--", "a_panic_in_every_function"]);
+    let mut sanitized = workspace.cargo();
+    sanitized.args(["test", "--package", "pan123-capi", "--test", "from_rust", "--target", &dist.target]);
+    // The sanitizer is for development versions of Rust; this is how a released one is asked for it.
+    sanitized.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address");
+    sanitized.env("CARGO_TARGET_DIR", workspace.target.join("asan"));
     let mut others = workspace.cargo();
     others.args([
         "test",
@@ -78,8 +83,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         "loadable",
         "--no-fail-fast",
     ]);
-    for mut command in [tests(), panics, others] {
-        let said = sh(command.env("PAN123_LIB_DIR", &dist.lib), 20, &workspace)?;
+    for mut command in [tests(), panics, others, sanitized] {
+        let said = sh(command.env("PAN123_LIB_DIR", &dist.lib), 30, &workspace)?;
         for line in said.lines().filter(|line| line.starts_with("test result") || line.starts_with("SKIPPED"))
         {
             println!("{line}");
