@@ -22,6 +22,8 @@ use crate::machine::Uploader;
 pub struct Fixed {
     slices: u32,
     in_flight: u32,
+    /// When the next `create` may go.
+    create_at: Duration,
     uploads: BTreeMap<usize, Simple>,
 }
 
@@ -34,6 +36,8 @@ struct Simple {
     /// Slices to send, with the number of tries so far and when they may go.
     due: VecDeque<(Slice, u32, Duration)>,
     flights: BTreeMap<TryId, (Slice, u32)>,
+    /// When `create` goes next, if it is its turn and it is not under way.
+    create_at: Option<Duration>,
     /// When `upload_complete` goes next, if it is its turn and it is not under way.
     complete_at: Option<Duration>,
     missing: usize,
@@ -45,11 +49,12 @@ struct Simple {
 
 const TRIES: u32 = 5;
 const POLL_EVERY: Duration = Duration::from_secs(1);
+const CREATE_EVERY: Duration = Duration::from_secs(1);
 
 impl Fixed {
     /// A client with so many slices in flight, over all uploads.
     pub fn new(slices: u32) -> Self {
-        Self { slices, in_flight: 0, uploads: BTreeMap::new() }
+        Self { slices, in_flight: 0, create_at: Duration::ZERO, uploads: BTreeMap::new() }
     }
 }
 
@@ -63,6 +68,7 @@ impl Uploader for Fixed {
             remote: None,
             due: VecDeque::new(),
             flights: BTreeMap::new(),
+            create_at: None,
             complete_at: None,
             missing: 0,
             acknowledged: 0,
@@ -81,6 +87,12 @@ impl Uploader for Fixed {
         }
         if simple.over {
             return None;
+        }
+        if simple.create_at.is_some_and(|at| at.max(self.create_at) <= now) {
+            self.create_at = now + CREATE_EVERY;
+            simple.create_at = None;
+            let etag = simple.digests.as_ref()?.etag;
+            return Some(simple.send(Call::Create { etag }));
         }
         if simple.complete_at.is_some_and(|at| at <= now) {
             simple.complete_at = None;
@@ -102,10 +114,8 @@ impl Uploader for Fixed {
         let Some(simple) = self.uploads.get_mut(&upload).filter(|simple| !simple.over) else { return };
         match input {
             Input::Hashed(digests) => {
-                let etag = digests.etag;
                 simple.digests = Some(digests);
-                let create = simple.send(Call::Create { etag });
-                simple.out.push_back(create);
+                simple.create_at = Some(now);
             }
             Input::Replied { id, reply } => {
                 self.in_flight -= u32::from(simple.flights.contains_key(&id));
@@ -126,7 +136,8 @@ impl Uploader for Fixed {
     fn wake_at(&self, upload: usize) -> Option<Duration> {
         let simple = self.uploads.get(&upload)?;
         let due = simple.due.iter().filter(|_| self.in_flight < self.slices).map(|due| due.2).min();
-        simple.complete_at.into_iter().chain(due).min()
+        let create = simple.create_at.map(|at| at.max(self.create_at));
+        simple.complete_at.into_iter().chain(due).chain(create).min()
     }
 
     fn bytes_acknowledged(&self, upload: usize) -> u64 {
@@ -205,11 +216,7 @@ impl Simple {
         match (slice, failure.endpoint) {
             (Some((slice, _)), _) => self.due.push_back((slice, tries, at)),
             (None, Endpoint::Complete) => self.complete_at = Some(at),
-            (None, _) => {
-                let etag = self.digests.as_ref().map(|digests| digests.etag);
-                let create = etag.map(|etag| self.send(Call::Create { etag }));
-                self.out.extend(create);
-            }
+            (None, _) => self.create_at = Some(at),
         }
     }
 

@@ -106,7 +106,7 @@ pub(crate) struct Judge {
     pub(crate) story: Story,
 }
 
-/// Violations after which a run is not worth going on with.
+/// More violations than this are not told.
 const VIOLATIONS_MAX: usize = 20;
 
 impl Judge {
@@ -125,12 +125,17 @@ impl Judge {
         }
     }
 
-    pub(crate) fn fed_up(&self) -> bool {
+    /// The run will come to nothing more.
+    pub(crate) fn fed_up(&self, now: Duration) -> bool {
+        self.is_full() && (self.story.requests > self.requests_max || now > self.time_max)
+    }
+
+    fn is_full(&self) -> bool {
         self.story.violations.len() >= VIOLATIONS_MAX
     }
 
     pub(crate) fn object(&mut self, now: Duration, upload: usize, words: impl Into<String>) {
-        if !self.fed_up() {
+        if !self.is_full() {
             let words = words.into();
             self.story.violations.push(format!("{:.3} s, upload {upload}: {words}", now.as_secs_f64()));
         }

@@ -186,7 +186,7 @@ impl<'a> World<'a> {
                 continue;
             }
             self.check_progress();
-            if self.judge.fed_up() {
+            if self.judge.fed_up(self.now) {
                 break;
             }
             if self.live.values().any(|live| live.over) {

@@ -20,7 +20,7 @@ pub(super) struct Window {
     max: u32,
     /// Steps double rather than add until the first one that did not pay.
     doubling: bool,
-    /// A step was too long for the gateway's line, so further ones are by one.
+    /// A step was too long, so further ones are by one.
     careful: bool,
     /// The limit and goodput that the step under judgement started from.
     before: Option<(u32, f64)>,
@@ -61,7 +61,7 @@ const EPOCH_MIN: Duration = Duration::from_millis(500);
 /// Moving slices are judged at most this often.
 const MOVING_MIN: Duration = Duration::from_secs(13);
 /// A step up pays if goodput rose by at least this part of what more slices could have brought.
-const STEP_PAYS: f64 = 0.2;
+const STEP_PAYS: f64 = 0.4;
 /// A step up that brought this part of it was not held back by the uplink.
 const STEP_LINEAR: f64 = 0.8;
 const HOLD_MIN: Duration = Duration::from_secs(5);
@@ -159,10 +159,13 @@ impl Window {
             let hoped = f64::from(self.limit) / f64::from(limit) - 1.0;
             if measured < goodput * (1.0 + STEP_PAYS * hoped) {
                 self.linear = false;
+                // What a long step does not bring a short one may.
+                self.careful |= !self.doubling;
                 self.hold_back(now);
                 return self.set(limit, "more slices in flight brought no more speed");
             }
             self.linear = measured >= goodput * (1.0 + STEP_LINEAR * hoped);
+            self.careful &= !self.linear;
             self.hold = HOLD_FIRST;
         }
         self.hold_for = self.hold_for.saturating_sub(1);
