@@ -13,7 +13,7 @@ use crate::endpoint::Endpoint;
 #[non_exhaustive]
 pub enum Class {
     // What the service says.
-    /// The token is missing, expired, or was pushed out by a newer one. Renew it once.
+    /// The token is missing, expired, or was pushed out by a newer one. Renew it.
     Auth,
     /// Too many logins, or no right to the API at all. Renewing makes it worse.
     LoginRefused,

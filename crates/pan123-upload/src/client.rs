@@ -8,7 +8,7 @@ use std::{
 
 use pan123_hash::cache::Cache;
 use pan123_proto::{
-    Endpoint, Md5,
+    Class, Endpoint, Failure, Md5,
     machine::{Link, LinkPolicy, Parallel, Policy, Reply},
     names,
     wire::{self, SliceFields},
@@ -359,9 +359,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
+    /// As [`create`](Self::create); [`ErrorKind::Server`] when the service calls the file complete and names no id.
     pub async fn complete(&self, preupload_id: &str) -> Result<Option<i64>, Error> {
         let reply = self.paced(Endpoint::Complete, self.0.service.complete(preupload_id)).await?;
+        if reply == Reply::Nameless {
+            let words = "the service calls the file complete, but names no file id";
+            let failure = Failure::local(Endpoint::Complete, Class::Verifying, words);
+            return Err(Error::from(failure).with_advice(
+                "Ask again in a while; if that does not help, look for the file in the drive.",
+            ));
+        }
         Ok(stored(&reply))
     }
 

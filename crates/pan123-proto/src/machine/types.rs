@@ -186,6 +186,8 @@ pub enum Reply {
     SliceTaken,
     /// `upload_complete`, `single/create` or `list`: not (yet) there.
     NotYet,
+    /// `upload_complete`: stored, it says, but without the id that would prove it.
+    Nameless,
     /// `domain`: upload hosts.
     Hosts(Vec<Arc<str>>),
 }
