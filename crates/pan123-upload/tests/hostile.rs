@@ -255,6 +255,42 @@ async fn the_token_does_not_go_in_the_clear_to_a_far_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn servers_that_cannot_be_used_are_left_out_and_the_others_are_used() {
+    let bad = ["ftp://127.0.0.1", "javascript:alert(1)", "http://me:pw@127.0.0.1:1", "", "http://"];
+    for with_good in [true, false] {
+        let bench = Bench::new();
+        let mut servers = bad.map(str::to_owned).to_vec();
+        if with_good {
+            servers.insert(2, bench.emulator.servers()[0].clone());
+        }
+        let request = pan123_upload::proto::wire::CreateRequest {
+            parent_id: 0,
+            filename: "f",
+            etag: pan123_upload::proto::Md5(md5(&bytes(3 * SLICE, 1))),
+            size: 3 * SLICE,
+            duplicate: None,
+            contain_dir: false,
+        };
+        let created = bench.client().create(&request).await.unwrap();
+        let pan123_upload::proto::machine::Reply::Created { preupload_id, slice_size, .. } = created else {
+            panic!("{created:?}")
+        };
+        let data = json!({"reuse": false, "preuploadID": &*preupload_id, "sliceSize": slice_size, "servers": servers});
+        let code = Action::Code { code: 0, message: "ok".into(), data, status: 200, retry_after: None };
+        bench.script(vec![Fault::new(Endpoint::Create, code)]);
+        let ended = upload_bytes(&bench.client(), bytes(3 * SLICE, 1), "f").await;
+        if with_good {
+            ended.unwrap();
+            assert!(bench.stored("f").unwrap() == bytes(3 * SLICE, 1));
+        } else {
+            let error = ended.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
+            assert!(error.to_string().contains("no upload host can be used"), "{error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_servers_are_as_good_as_one() {
     let bench = Bench::new();
     let good = bench.emulator.servers()[0].clone();

@@ -554,6 +554,70 @@ fn an_answer_that_took_a_minute_does_not_end_the_polling() {
 }
 
 #[test]
+fn dead_hosts_of_a_journal_lead_to_new_ones_after_three_tries() {
+    let mut before = Bench::new(1);
+    before.create();
+    let mut bench =
+        Bench::with(Upload::resume(spec(1), Policy::default(), 2, Duration::ZERO, &before.records));
+    for _ in 0..3 {
+        let Call::Slice { server, .. } = bench.fail(Class::Connect) else { panic!("a slice goes out") };
+        assert!(["s1", "s2"].contains(&&*server), "{server}");
+    }
+    assert_eq!(bench.reply(Reply::Hosts(vec!["new".into(), "s2".into()])), Call::Domain);
+    assert!(bench.now < Duration::from_secs(10), "{:?}", bench.now);
+    let call = bench.reply(Reply::SliceTaken);
+    assert!(matches!(&call, Call::Slice { server, .. } if &**server == "new"), "{call:?}");
+    bench.reply(STORED);
+    bench.completed();
+}
+
+#[test]
+fn other_hosts_are_asked_for_once_and_not_having_them_ends_nothing() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    (0..3).for_each(|_| drop(bench.fail(Class::Connect)));
+    assert_eq!(bench.fail(Class::Refused), Call::Domain);
+    for _ in 0..4 {
+        assert!(matches!(bench.fail(Class::Connect), Call::Slice { .. }));
+    }
+    bench.reply(Reply::SliceTaken);
+    bench.reply(STORED);
+    bench.completed();
+}
+
+#[test]
+fn words_of_a_slow_body_about_one_that_was_fast_are_a_failure_of_the_server() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    for _ in 0..6 {
+        let (id, call) = bench.call();
+        assert!(matches!(call, Call::Slice { .. }));
+        bench.now += Duration::from_secs(1);
+        bench.tell(Input::Failed { id, failure: failure(Endpoint::Slice, Class::BodyTimeout), sent: SLICE });
+        bench.drain();
+    }
+    let failed = bench.failed();
+    assert_eq!((failed.kind, failed.failure.class, failed.attempts), (FailedKind::GaveUp, Class::Server, 6));
+}
+
+#[test]
+fn a_file_that_is_there_after_a_lost_answer_is_not_called_reused() {
+    for (class, reused) in [
+        (Class::Server, false),
+        (Class::Protocol, false),
+        (Class::NoAnswer, false),
+        (Class::Interrupted, false),
+        (Class::RateLimited, true),
+        (Class::Connect, true),
+    ] {
+        let mut bench = Bench::new(1);
+        bench.fail(class);
+        bench.reply(STORED);
+        assert_eq!(bench.completed().reused, reused, "{class:?}");
+    }
+}
+
+#[test]
 fn a_restart_for_one_reason_does_not_use_up_that_for_another() {
     let mut bench = Bench::new(1);
     bench.create();
