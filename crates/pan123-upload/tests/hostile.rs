@@ -21,7 +21,7 @@ use pan123_upload::{
     Client, Error, ErrorKind, StaticToken, Token,
     proto::{
         Endpoint,
-        machine::{Policy, SingleUse},
+        machine::{Parallel, Policy, SingleUse},
     },
     transport::Clocks,
 };
@@ -288,6 +288,20 @@ async fn servers_that_cannot_be_used_are_left_out_and_the_others_are_used() {
             assert!(error.to_string().contains("no upload host can be used"), "{error}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_server_failed_is_not_used_again() {
+    let bench = Bench::with(|options| options.servers = 1);
+    let failure = Action::Status { status: 500, body: "failed".into(), retry_after: None };
+    bench.script(vec![Fault { times: Some(1), ..Fault::new(Endpoint::Slice, failure).slices(2..=2) }]);
+    let client = bench.builder().parallel(Parallel::Exactly(1)).build().unwrap();
+    upload_bytes(&client, bytes(4 * SLICE, 1), "f").await.unwrap();
+    let slices = bench.requests(Endpoint::Slice);
+    let ports: Vec<u16> = slices.iter().map(|request| request.peer_port).collect();
+    let [one, two, rest @ ..] = &ports[..] else { panic!("{ports:?}") };
+    assert!(one == two && rest.len() == 3 && !rest.contains(one), "{ports:?}");
+    assert!(rest.iter().all(|port| port == &rest[0]), "the others share a new one: {ports:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
