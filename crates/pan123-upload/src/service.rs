@@ -1,7 +1,7 @@
 //! The calls of the service, one request each.
 //!
-//! Nothing is tried again here, with one exception: a token that the service turns down is renewed
-//! once. Whether a failure is worth another try is decided by the state machine.
+//! Nothing is tried again here, with one exception: a token that the service turns down is renewed, up to
+//! [`RENEWALS_MAX`] times for a request. Whether a failure is worth another try is decided by the state machine.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -176,7 +176,7 @@ impl Service {
         self.call(endpoint, Some(&server), &Payload::Form { frame, part }, decode).await
     }
 
-    /// Sends a request, and once more with a new token if the service turns the token down.
+    /// Sends a request, and again with a new token if the service turns the token down.
     async fn call<T>(
         &self,
         endpoint: Endpoint,
@@ -184,21 +184,24 @@ impl Service {
         payload: &Payload<'_>,
         decode: fn(&Answer<'_>) -> Result<T, Failure>,
     ) -> Result<T, Error> {
-        let token = self.tokens.get(None).await?;
-        let response = self.send(endpoint, server, payload, &token).await?;
-        let refusal = match read(&response, decode, &token) {
-            Err(failure) if failure.class == Class::Auth => failure,
-            result => return Ok(result?),
-        };
-        tracing::info!(call = endpoint.name(), "the service turned the access token down: {refusal}");
-        match self.tokens.get(Some(&token)).await {
-            Ok(renewed) => {
-                let response = self.send(endpoint, server, payload, &renewed).await?;
-                Ok(read(&response, decode, &renewed)?)
-            }
-            // The service's own words say more than that there is no other token.
-            Err(error) if error.class().is_none() && error.kind() == ErrorKind::Login => Err(refusal.into()),
-            Err(error) => Err(error),
+        let mut token = self.tokens.get(None).await?;
+        let mut renewals = 0;
+        loop {
+            let response = self.send(endpoint, server, payload, &token).await?;
+            let refusal = match read(&response, decode, &token) {
+                Err(failure) if failure.class == Class::Auth && renewals < RENEWALS_MAX => failure,
+                result => return Ok(result?),
+            };
+            tracing::info!(call = endpoint.name(), "the service turned the access token down: {refusal}");
+            token = match self.tokens.get(Some(&token)).await {
+                Ok(renewed) => renewed,
+                // The service's own words say more than that there is no other token.
+                Err(error) if error.class().is_none() && error.kind() == ErrorKind::Login => {
+                    return Err(refusal.into());
+                }
+                Err(error) => return Err(error),
+            };
+            renewals += 1;
         }
     }
 
@@ -288,6 +291,10 @@ impl fmt::Debug for Service {
             .finish_non_exhaustive()
     }
 }
+
+/// How often a token that the service turns down is renewed for one request. More than once, because a new token may
+/// have been pushed out by somebody else's; not often, because each new one pushes out another.
+const RENEWALS_MAX: u32 = 3;
 
 /// Pages of a folder that are looked through for a file, of 100 entries each.
 const FIND_PAGES_MAX: u32 = 100;

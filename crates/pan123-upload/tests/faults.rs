@@ -43,6 +43,12 @@ fn redirect() -> Action {
     Action::Redirect { location: "http://127.0.0.1:9/".into(), status: 307 }
 }
 
+/// The file is complete, it says, and has no id.
+fn nameless() -> Action {
+    let data = json!({"completed": true, "fileID": 0});
+    Action::Code { code: 0, message: "ok".into(), data, status: 200, retry_after: None }
+}
+
 fn throttled(http: bool) -> Action {
     Action::Throttled { http, retry_after: http.then(|| "0".into()) }
 }
@@ -116,6 +122,7 @@ fn passing(on: Endpoint) -> Vec<(Action, u32)> {
             (Action::Empty, 2),
             (Action::Pending, 3),
             (Action::Unfinished, 3),
+            (nameless(), 2),
             (Action::Failed, 1),
             (Action::Forget, 1),
         ]),
@@ -144,6 +151,16 @@ async fn what_passes_is_survived_at_every_call_and_moment() {
         Ok(())
     }))
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_complete_without_an_id_is_found_in_its_folder() {
+    let bench = Bench::new();
+    bench.script(vec![Fault::new(Endpoint::Complete, nameless()).at(At::Done)]);
+    let done = upload_bytes(&bench.client(), bytes(SIZE, 1), "f").await.unwrap();
+    assert!(bench.stored("f").unwrap() == bytes(SIZE, 1));
+    assert_eq!(bench.client().detail(done.file_id).await.unwrap().filename, "f");
+    assert_eq!((bench.requests(Endpoint::Complete).len(), bench.requests(Endpoint::List).len()), (3, 1));
 }
 
 /// The moments at which a fault makes a difference of its own.
@@ -279,6 +296,7 @@ fn lasting() -> Vec<Lasting> {
         case(Complete, Action::Forget, Kind::Refused, "preuploadID; code 1", false),
         case(Complete, Action::Failed, Kind::Verify, "文件上传失败; twice", false),
         case(Complete, Action::Pending, Kind::Server, "still verifying", true),
+        case(Complete, nameless(), Kind::Server, "has named no file id", true),
         case(Complete, Action::Unfinished, Kind::Server, "still verifying", true),
         case(AccessToken, status(500), Kind::Server, "access_token; HTTP 500", true),
         case(AccessToken, Action::Reset, Kind::Network, "access_token; 127.0.0.1", true),
