@@ -237,7 +237,7 @@ pub const PAN123_VT_SERIAL: u32 = 1;
 /// Flag of `pan123_hash`: compute SHA-1 as well.
 pub const PAN123_HASH_SHA1: u32 = 1;
 
-/// Version of the interface in the header: the upper half must be the library's, the lower half counts
+/// Version of the interface in the header, 0.1: the upper half must be the library's, the lower half counts
 /// additions and must not exceed the library's.
 pub const PAN123_ABI_VERSION: u32 = 0x0001_0000;
 /// What `pan123_plugin.magic` must be.
@@ -375,6 +375,15 @@ pub unsafe extern "C" fn pan123_constant_at(i: size_t, value: *mut i64) -> *cons
     })
 }
 
+fn is_status(name: &CStr) -> bool {
+    name == c"PAN123_OK" || name.to_bytes().starts_with(b"PAN123_E_")
+}
+
+/// Whether this is one of the `PAN123_E_`.
+pub(crate) fn is_error(code: pan123_status) -> bool {
+    code != PAN123_OK && CONSTANTS.iter().any(|(name, value)| *value == i64::from(code) && is_status(name))
+}
+
 /// Names a status code.
 ///
 /// Returns the constant's name, for example `PAN123_E_NETWORK`, or `PAN123_E_UNKNOWN`. Never NULL.
@@ -383,7 +392,6 @@ pub unsafe extern "C" fn pan123_constant_at(i: size_t, value: *mut i64) -> *cons
 #[unsafe(no_mangle)]
 pub extern "C" fn pan123_status_name(code: pan123_status) -> *const c_char {
     quiet(c"PAN123_E_UNKNOWN".as_ptr(), || {
-        let is_status = |name: &CStr| name == c"PAN123_OK" || name.to_bytes().starts_with(b"PAN123_E_");
         CONSTANTS
             .iter()
             .find(|(name, value)| *value == i64::from(code) && is_status(name))

@@ -352,11 +352,9 @@ unsafe fn checked(plugin: *const pan123_plugin, path: &Path) -> Result<(pan123_p
     // SAFETY: by the contract, now that the magic is right. The size is the second member.
     let (size, abi) = unsafe { (plugin.cast::<u32>().add(1).read(), plugin.cast::<u32>().add(2).read()) };
     if !info::fits(abi) {
-        let (major, minor) = (abi >> 16, abi & 0xffff);
+        let (theirs, ours) = (info::interface(abi), info::interface(PAN123_ABI_VERSION));
         let message = format!(
-            "plugin {path} was made for version {major}.{minor} of the interface, and this library has {}.{}; get a plugin that fits",
-            PAN123_ABI_VERSION >> 16,
-            PAN123_ABI_VERSION & 0xffff
+            "plugin {path} was made for version {theirs} of the interface, and this library has {ours}; get a plugin that fits"
         );
         return Err(fault(PAN123_E_ABI, message));
     }
