@@ -103,6 +103,10 @@ pub const PAN123_OPT_CA_FILE: u32 = 1009;
 /// Upload, string: what names a source of your own in another run of the program, so that the store can resume it.
 /// Files on disk have their path for that.
 pub const PAN123_OPT_RESUME_KEY: u32 = 1010;
+/// Client, string: an OAuth2 refresh token, with the client id and secret of an app. Needs `PAN123_OPT_TOKEN_CACHE`, which
+/// keeps the token that comes in its place each time: it works once. All processes of an account name the same
+/// directory.
+pub const PAN123_OPT_REFRESH_TOKEN: u32 = 1011;
 /// Client, 0 to 64: slices in flight over all uploads of the client. 0, the default: as many as the link carries.
 pub const PAN123_OPT_SLICES_IN_FLIGHT: u32 = 2001;
 /// Client: the most bytes per second that bodies may send together. 0, the default: no cap.
@@ -286,6 +290,7 @@ pub(crate) const CONSTANTS: &[(&CStr, i64)] = &[
     (c"PAN123_OPT_PROXY", PAN123_OPT_PROXY as i64),
     (c"PAN123_OPT_CA_FILE", PAN123_OPT_CA_FILE as i64),
     (c"PAN123_OPT_RESUME_KEY", PAN123_OPT_RESUME_KEY as i64),
+    (c"PAN123_OPT_REFRESH_TOKEN", PAN123_OPT_REFRESH_TOKEN as i64),
     (c"PAN123_OPT_SLICES_IN_FLIGHT", PAN123_OPT_SLICES_IN_FLIGHT as i64),
     (c"PAN123_OPT_BYTES_PER_SEC", PAN123_OPT_BYTES_PER_SEC as i64),
     (c"PAN123_OPT_VIP_RATES", PAN123_OPT_VIP_RATES as i64),
