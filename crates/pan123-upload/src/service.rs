@@ -135,33 +135,45 @@ impl Service {
         self.call(Endpoint::UserInfo, None, &Payload::Query(String::new()), decode::user_info).await
     }
 
-    /// Looks for a file of this name, size and etag in the folder of an upload.
+    /// Looks for a file of this name, size and etag where an upload puts it.
     pub(crate) async fn find(&self, spec: &UploadSpec, etag: Md5) -> Result<Reply, Error> {
+        let (mut folder, mut name) = (spec.parent_id, spec.filename.as_str());
+        if spec.contain_dir {
+            let mut path: Vec<&str> = name.split('/').filter(|part| !part.is_empty()).collect();
+            name = path.pop().unwrap_or_default();
+            for part in path {
+                let inner = |entry: &wire::FileInfo| entry.is_folder && entry.filename == part;
+                let Some(inner) = self.entry(folder, inner).await? else { return Ok(Reply::NotYet) };
+                folder = inner.file_id;
+            }
+        }
+        let ours = |entry: &wire::FileInfo| {
+            !entry.is_folder && entry.filename == name && entry.size == spec.size && entry.etag == Some(etag)
+        };
+        let found = self.entry(folder, ours).await?;
+        Ok(found.map_or(Reply::NotYet, |file| Reply::Stored { file_id: file.file_id }))
+    }
+
+    /// The first entry of a folder for which this holds and that is not in the recycle bin.
+    async fn entry(
+        &self,
+        parent_id: i64,
+        wanted: impl Fn(&wire::FileInfo) -> bool,
+    ) -> Result<Option<wire::FileInfo>, Error> {
         let mut last_file_id = None;
         for _ in 0..FIND_PAGES_MAX {
-            let query = wire::ListQuery {
-                parent_id: spec.parent_id,
-                limit: wire::LIST_LIMIT_MAX,
-                last_file_id,
-                search: None,
-            };
+            let query =
+                wire::ListQuery { parent_id, limit: wire::LIST_LIMIT_MAX, last_file_id, search: None };
             let page = self.list(&query).await?;
-            let ours = |file: &&wire::FileInfo| {
-                !file.is_folder
-                    && !file.trashed
-                    && file.filename == spec.filename
-                    && file.size == spec.size
-                    && file.etag == Some(etag)
-            };
-            if let Some(file) = page.files.iter().find(ours) {
-                return Ok(Reply::Stored { file_id: file.file_id });
+            if let Some(entry) = page.files.into_iter().find(|entry| !entry.trashed && wanted(entry)) {
+                return Ok(Some(entry));
             }
             match page.next {
                 Some(next) if last_file_id != Some(next) => last_file_id = Some(next),
                 _ => break,
             }
         }
-        Ok(Reply::NotYet)
+        Ok(None)
     }
 
     async fn send_form(

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use pan123_emulator::{Action, At, Fault, Garbage};
 use pan123_upload::{
-    Client, ClientCredentials, Error, ErrorKind,
+    Client, ClientCredentials, Error, ErrorKind, Source, Target,
     proto::{
         Endpoint,
         machine::{Policy, SingleUse},
@@ -229,6 +229,28 @@ async fn all<F: Future<Output = Result<(), String>> + Send + 'static>(cases: imp
         failed.extend(ended.unwrap().err());
     }
     assert!(failed.is_empty(), "{} failed\n{}", failed.len(), failed.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_no_conflict_with_oneself_in_a_folder_either() {
+    for on in [Endpoint::Create, Endpoint::Single, Endpoint::Complete] {
+        for at in [At::Done, At::Body] {
+            let bench = Bench::new();
+            let data = bytes(size(on), 1);
+            // The service holds the bytes already, so that `create` alone stores the file.
+            if on == Endpoint::Create {
+                upload_bytes(&bench.client(), data.clone(), "known").await.unwrap();
+            }
+            bench.script(vec![Fault::new(on, Action::Reset).at(at).attempts(1)]);
+            let client = client(&bench, on, &Action::Reset, Duration::from_secs(20));
+            let target = Target { contain_dir: true, ..Target::root("/a/b c/文件.bin") };
+            let done = client.upload(Source::bytes(data.clone()), target).unwrap().wait().await;
+            done.unwrap_or_else(|error| panic!("{} {at:?}: {error:?}", on.name()));
+            assert!(bench.stored("a/b c/文件.bin").unwrap() == data);
+            let folder = bench.dir.path().join("drive/files/a/b c");
+            assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "{} {at:?}: stored twice", on.name());
+        }
+    }
 }
 
 /// What a user is told when it does not pass.

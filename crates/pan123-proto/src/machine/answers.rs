@@ -243,7 +243,7 @@ impl Upload {
             {
                 // The file may be complete already, and the upload id spent with it.
                 if self.unanswered {
-                    self.find(now, link, failure);
+                    self.find(now, failure);
                 } else {
                     self.restart(now, link, failure, None, tries, false);
                 }
@@ -280,7 +280,7 @@ impl Upload {
         tries: u32,
     ) {
         let lost_create = kind == TurnKind::Create && failure.class == Class::Exists && self.unanswered;
-        if lost_create && !self.spec.contain_dir {
+        if lost_create {
             // It may exist because an earlier `create`, whose answer was lost, stored it.
             let find = TurnKind::Find { failure: Box::new(failure), start_over: false };
             self.step = Step::Turn(Turn::new(find, now));
@@ -292,8 +292,7 @@ impl Upload {
     /// `single/create` gave no file id. If it may have stored the file, look; else take the longer way.
     fn single_in_vain(&mut self, now: Duration, failure: Failure) {
         self.single_failed = true;
-        let look = self.unanswered && !self.spec.contain_dir;
-        let kind = if look {
+        let kind = if self.unanswered {
             TurnKind::Find { failure: Box::new(failure), start_over: true }
         } else {
             TurnKind::Create
@@ -301,11 +300,8 @@ impl Upload {
         self.step = Step::Turn(Turn::new(kind, now));
     }
 
-    /// Looks for the file in its folder. Not possible for a path, whose folder's id is not known.
-    fn find(&mut self, now: Duration, link: &mut Link, failure: Failure) {
-        if self.spec.contain_dir {
-            return self.start_over(now, link, failure);
-        }
+    /// Looks for the file in its folder.
+    fn find(&mut self, now: Duration, failure: Failure) {
         let find = TurnKind::Find { failure: Box::new(failure), start_over: true };
         self.step = Step::Turn(Turn::new(find, now));
     }

@@ -395,6 +395,23 @@ fn a_resumed_upload_sends_only_what_is_missing_and_creates_nothing() {
 }
 
 #[test]
+fn digests_on_record_that_do_not_fit_the_file_are_made_anew() {
+    for slices in [0, 2, 4] {
+        let mut bench = Bench::new(3);
+        bench.create();
+        let wrong = Digests { slices: vec![Md5([0; 16]); slices].into(), ..digests(&spec(3), SLICE) };
+        bench.records[0] = Record::Hashed(wrong);
+        let upload = Upload::resume(spec(3), Policy::default(), 1, Duration::ZERO, &bench.records);
+        assert!(!upload.digests_known());
+        let mut resumed = Bench::with(upload);
+        resumed.drain();
+        assert_eq!(resumed.send_all(), [1, 2, 3]);
+        resumed.reply(STORED);
+        resumed.completed();
+    }
+}
+
+#[test]
 fn every_prefix_of_a_journal_can_be_resumed() {
     let mut bench = Bench::new(3);
     bench.create();

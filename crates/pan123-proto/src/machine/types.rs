@@ -115,7 +115,8 @@ pub enum Call {
         /// MD5 of the whole file.
         etag: Md5,
     },
-    /// `list`: looks for a file of this name, size and etag in the parent folder.
+    /// `list`: looks for a file of this name, size and etag where the upload puts it, in the parent folder or on its path
+    /// from there.
     Find {
         /// MD5 of the whole file.
         etag: Md5,

@@ -144,7 +144,8 @@ impl Upload {
         let mut completing = false;
         for record in records {
             match record {
-                Record::Hashed(digests) => upload.digests = Some(digests.clone()),
+                Record::Hashed(digests) if upload.fits(digests) => upload.digests = Some(digests.clone()),
+                Record::Hashed(_) => {}
                 Record::Created { preupload_id, slice_size, servers } => {
                     upload.remote = upload.remote_for(preupload_id.clone(), *slice_size, servers.clone());
                 }
@@ -343,13 +344,18 @@ impl Upload {
         Some(Action::Send { id, call: Call::Slice { server, preupload_id, slice, md5 } })
     }
 
+    /// Whether there is a digest for each slice of this file.
+    fn fits(&self, digests: &Digests) -> bool {
+        NonZeroU64::new(digests.slice_size)
+            .and_then(|slice_size| SlicePlan::new(self.spec.size, slice_size))
+            .is_some_and(|plan| plan.count() as usize == digests.slices.len())
+    }
+
     fn hashed(&mut self, now: Duration, digests: Digests) {
         if !matches!(self.step, Step::Hash { .. }) {
             return;
         }
-        let fits =
-            SlicePlan::new(self.spec.size, NonZeroU64::new(digests.slice_size).unwrap_or(NonZeroU64::MIN))
-                .is_some_and(|plan| plan.count() as usize == digests.slices.len());
+        let fits = self.fits(&digests);
         let changed = self.digests.as_ref().is_some_and(|old| old.etag != digests.etag);
         if changed || !fits {
             let words =
