@@ -48,7 +48,7 @@ const STEPS: &[Step] = &[
     step("first command", Full, &[], 20, &["cargo", "run", "--release", "--bin", "pan123", "--", "upload", "--local", "README.md"]),
     step("soak", Full, &[], 20, &["cargo", "xtask", "soak", "--quick"]),
     step("slow lines", Full, &[IPROUTE], 20, &["cargo", "xtask", "links", "--quick"]),
-    step("fuzz", Full, &[], 30, &["cargo", "xtask", "fuzz", "--seconds", "4"]),
+    step("fuzz", Full, &[], 30, &["cargo", "xtask", "fuzz", "--quick", "--seconds", "4"]),
     step("bench upload", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),
 ];
 
