@@ -1,0 +1,10 @@
+package nocgo_test
+
+import (
+	"testing"
+
+	"pan123/internal/scenarios"
+	_ "pan123/nocgo"
+)
+
+func TestScenarios(t *testing.T) { scenarios.Table(t, "go-nocgo") }

@@ -1,0 +1,9 @@
+package pan123_test
+
+import (
+	"testing"
+
+	"pan123/internal/scenarios"
+)
+
+func TestScenarios(t *testing.T) { scenarios.Table(t, "go") }
