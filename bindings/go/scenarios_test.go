@@ -7,3 +7,5 @@ import (
 )
 
 func TestScenarios(t *testing.T) { scenarios.Table(t, "go") }
+
+func TestLifecycle(t *testing.T) { scenarios.Lifecycle(t) }

@@ -8,3 +8,5 @@ import (
 )
 
 func TestScenarios(t *testing.T) { scenarios.Table(t, "go-nocgo") }
+
+func TestLifecycle(t *testing.T) { scenarios.Lifecycle(t) }
