@@ -44,7 +44,8 @@ type Options struct {
 	SourceTimeout time.Duration
 	// ProgressEvery is how often an upload tells its progress. Default: 200 milliseconds.
 	ProgressEvery time.Duration
-	// RetryFor is how long to keep trying when nothing gets through. Default: one minute; negative: not at all.
+	// RetryFor is how long to keep trying when nothing gets through. Default: one minute; negative: not at all. What the
+	// service answers with a failure is tried a few times, however long that takes.
 	RetryFor time.Duration
 	// PlainHTTP lets the access token go over plain http:// to any host, and not only to loopback and the host of BaseURL.
 	PlainHTTP bool

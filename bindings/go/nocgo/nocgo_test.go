@@ -10,3 +10,7 @@ import (
 func TestScenarios(t *testing.T) { scenarios.Table(t, "go-nocgo") }
 
 func TestLifecycle(t *testing.T) { scenarios.Lifecycle(t) }
+
+func TestCallbacks(t *testing.T) { scenarios.Callbacks(t) }
+
+func TestCalls(t *testing.T) { scenarios.Calls(t) }
