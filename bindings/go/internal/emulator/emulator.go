@@ -5,6 +5,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -41,11 +43,22 @@ type Request struct {
 // Start starts one with a script of faults, or "".
 func Start(tb testing.TB, faults string) *Emulator {
 	tb.Helper()
+	e, stop, err := Launch(tb.TempDir(), faults)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(stop)
+	e.tb = tb
+	return e
+}
+
+// Launch starts one that keeps its files in dir, until stop is called.
+func Launch(dir, faults string) (e *Emulator, stop func(), err error) {
 	program := os.Getenv("PAN123_PROGRAM")
 	if program == "" {
-		tb.Fatal("set PAN123_PROGRAM to the program pan123, or run `cargo xtask bindings`, which sets all that is needed")
+		return nil, nil, errors.New("set PAN123_PROGRAM to the program pan123, or run `cargo xtask bindings`, " +
+			"which sets all that is needed")
 	}
-	dir := tb.TempDir()
 	args := []string{"serve", "--port", "0", "--token", Token, "--dir", dir, "--servers", "2", "--slice-size", "1048576"}
 	if faults != "" {
 		args = append(args, "--faults", faults)
@@ -54,22 +67,23 @@ func Start(tb testing.TB, faults string) *Emulator {
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
 	if err != nil {
-		tb.Fatal(err)
+		return nil, nil, err
 	}
 	if err := command.Start(); err != nil {
-		tb.Fatalf("the program that PAN123_PROGRAM names: %v", err)
+		return nil, nil, fmt.Errorf("the program that PAN123_PROGRAM names: %w", err)
 	}
-	tb.Cleanup(func() {
+	stop = func() {
 		_ = command.Process.Kill()
 		_, _ = io.Copy(io.Discard, out)
 		_ = command.Wait()
-	})
+	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	url, ok := strings.CutPrefix(strings.TrimSpace(line), "listening ")
 	if !ok {
-		tb.Fatalf("the emulator said %q (%v)", line, err)
+		stop()
+		return nil, nil, fmt.Errorf("the emulator said %q (%v)", line, err)
 	}
-	return &Emulator{URL: url, dir: dir, tb: tb}
+	return &Emulator{URL: url, dir: dir}, stop, nil
 }
 
 // Stored is what is stored at a path of the drive; nil if there is no such file.

@@ -453,3 +453,13 @@ func check(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// Variable is an environment variable that the tests need.
+func Variable(t testing.TB, name string) string {
+	t.Helper()
+	value := os.Getenv(name)
+	if value == "" {
+		t.Fatalf("set %s, or run `cargo xtask bindings`, which sets all that is needed", name)
+	}
+	return value
+}
