@@ -3,7 +3,6 @@
 package pan123
 
 /*
-#cgo pkg-config: pan123
 #include "bridge.h"
 */
 import "C"
