@@ -3,6 +3,8 @@ from __future__ import annotations
 import gc
 import hashlib
 import random
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,3 +55,27 @@ def some_bytes(size: int, seed: int = 1) -> bytes:
 
 def md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+class Numbers:
+    """Bytes that are nowhere: made when they are asked for."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.reads = 0
+        self._lock = threading.Lock()
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        with self._lock:
+            self.reads += 1
+        first, last = offset // 8, (offset + size - 1) // 8
+        data = b"".join(number.to_bytes(8, "little") for number in range(first, last + 1))
+        return data[offset - first * 8 :][:size]
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Asks again and again, for what nobody announces. A bound on the whole, and no part of what is measured."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        threading.Event().wait(0.005)

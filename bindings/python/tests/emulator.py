@@ -42,9 +42,9 @@ class Emulator:
         self._control("PUT", "faults", json.dumps(faults).encode())
 
     def requests(self, endpoint: str | None = None) -> list[dict[str, Any]]:
-        """The requests so far, in order of their end."""
+        """The requests so far, in order of their end, without these of the tests themselves."""
         every = json.loads(self._control("GET", "requests"))
-        return [one for one in every if endpoint in (None, one["endpoint"])]
+        return [one for one in every if "/_emulator/" not in one["line"] and endpoint in (None, one["endpoint"])]
 
     def forget_requests(self) -> None:
         self._control("DELETE", "requests")

@@ -142,14 +142,18 @@ class Client:
 
         Anything that interrupts it, `KeyboardInterrupt` too, cancels the upload, and it returns when that is over.
         """
-        return self.start_upload(
+        upload = self.start_upload(
             source,
             name=name,
             parent_id=parent_id,
             duplicate=duplicate,
             contain_dir=contain_dir,
             resume_key=resume_key,
-        )._follow(progress)
+        )
+        try:
+            return upload._follow(progress)
+        finally:
+            upload._let_go()
 
     def start_upload(
         self,
@@ -306,7 +310,7 @@ class Client:
             slot = _errors.error_slot()
             status = function(self._handle, *args, stop.handle, *tail, slot)
             if status != lib.PAN123_OK:
-                raise self._failures.attach(_errors.exception(status, slot[0]))
+                raise self._failures.explain(_errors.exception(status, slot[0]))
 
         _waiting.call(made)
 
@@ -335,7 +339,7 @@ def hash_many(sources: Iterable[AnySource], *, slice_size: int = 0, sha1: bool =
         if status != lib.PAN123_OK:
             error = _errors.exception(status, slot[0])
             for one in opened:
-                one.failures.attach(error)
+                error = one.failures.explain(error)
             raise error
         return [result.digests() for result in results if result is not None]
 

@@ -31,7 +31,12 @@ class Memory:
     """A buffer that the library reads by itself. Stays in the table until the library has let go of it."""
 
     def __init__(self, buffer: Any) -> None:
-        self.buffer = buffer
+        self._buffer = buffer
+        self.released = threading.Event()
+
+    def release(self) -> None:
+        ffi.release(self._buffer)
+        self.released.set()
 
     def answer(self, op: Any) -> int:
         raise AssertionError("memory is never asked")
@@ -98,6 +103,9 @@ class Host:
                     continue
                 if op.kind == bridge.BRIDGE_RELEASE:
                     released = self._lent.pop(op.object, None)
+                    if isinstance(released, Memory):
+                        released.release()
+                    del released
                     if not self._lent:
                         self._idle -= 1
                         self._threads.discard(threading.current_thread())
@@ -128,12 +136,13 @@ def _do(callee: Callee, op: Any) -> None:
 
 
 def _failure(raised: BaseException) -> tuple[int, Any]:
-    status = lib.PAN123_E_CALLBACK
-    text = f"{type(raised).__name__}: {raised}"
-    if isinstance(raised, _errors.Pan123Error):
-        status, text = raised.code, str(raised)
-    message = text.encode("utf-8", "replace")
+    status = raised.code if isinstance(raised, _errors.Pan123Error) else lib.PAN123_E_INVALID_ARGUMENT
+    message = _words(raised).encode("utf-8", "replace")
     return status, lib.pan123_error_new(status, message, len(message))
+
+
+def _words(raised: BaseException) -> str:
+    return str(raised) if isinstance(raised, _errors.Pan123Error) else f"{type(raised).__name__}: {raised}"
 
 
 def refuse_inside_callback() -> None:
@@ -173,7 +182,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class Failures:
-    """Keeps what objects of the program raised, so that the exception that comes of it can name it as its cause."""
+    """Keeps what an object of the program raised, so that the exception that comes of it can name it as its cause."""
 
     def __init__(self) -> None:
         self._last: BaseException | None = None
@@ -185,8 +194,14 @@ class Failures:
             self._last = raised
             raise
 
-    def attach(self, error: _errors.Pan123Error) -> _errors.Pan123Error:
-        if isinstance(error, (_errors.CallbackError, _errors.LocalError, _errors.LoginError, _errors.NetworkError)):
-            if error.__cause__ is None and self._last is not None:
-                error.__cause__ = self._last
+    def explain(self, error: _errors.Pan123Error) -> _errors.Pan123Error:
+        """The same error with its cause; a `CallbackError` if that was none of the failures that objects may have."""
+        last = self._last
+        if last is None or error.__cause__ is not None or _words(last) not in str(error):
+            return error
+        if not isinstance(last, _errors.Pan123Error) or isinstance(last, _errors.UsageError):
+            made = _errors.CallbackError(str(error))
+            made.__dict__.update(vars(error), code=made.code, name=made.name, retryable=False)
+            error = made
+        error.__cause__ = last.__cause__ if isinstance(last.__cause__, OSError) else last
         return error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Callable
@@ -37,8 +37,10 @@ AnySource = Union[str, "os.PathLike[str]", "os.PathLike[bytes]", Buffer, IO[byte
 class Source:
     """A source of the library's. Uploads and calls that use it keep a reference of their own."""
 
-    def __init__(self, handle: Any, name: str | None, failures: Failures) -> None:
+    def __init__(self, handle: Any, name: str | None, failures: Failures, memory: Memory | None = None) -> None:
         self.handle = handle
+        #: The buffer that the library reads, if it does.
+        self.memory = memory
         #: What the file is called, if that is known.
         self.name = name
         #: What the object behind it raised.
@@ -76,10 +78,11 @@ def _from_memory(data: Any) -> Source:
         raise _errors.InvalidArgument("a memoryview has to be contiguous to be a source")
     # from_buffer holds the object's buffer: a bytearray cannot be resized meanwhile.
     buffer = ffi.from_buffer(view)
-    ctx = host().lend(Memory(buffer))
+    memory = Memory(buffer)
+    ctx = host().lend(memory)
     release = ffi.addressof(bridge, "bridge_release")
     made = _make(lambda out, err: lib.pan123_source_from_memory(buffer, len(buffer), release, ctx, out, err))
-    return Source(made, None, Failures())
+    return Source(made, None, Failures(), memory)
 
 
 def _from_object(thing: ByteSource) -> Source:
@@ -119,7 +122,8 @@ def _from_file(file: Any) -> Source:
     if isinstance(file, io.TextIOBase):
         raise TypeError("a source gives bytes: open the file in binary mode")
     if isinstance(file, io.BytesIO):
-        source = _from_memory(file.getbuffer()[file.tell() :])
+        # Not getbuffer(): while that is held the file cannot even be closed.
+        source = _from_memory(memoryview(file.getvalue())[file.tell() :])
         source.name = name
         return source
     path = _whole_file_on_disk(file)
@@ -150,15 +154,18 @@ def _whole_file_on_disk(file: Any) -> bytes | None:
 
 def _spooled(file: Any, name: str | None) -> Source:
     """Copies what is left of a stream into a file without a name: its MD5 has to be known before the first byte goes."""
-    with tempfile.NamedTemporaryFile(prefix="pan123-") as copy:
-        first = file.read(1 << 20)
-        if not isinstance(first, (bytes, bytearray, memoryview)):
-            raise TypeError(f"a source gives bytes, and read() of this one gives {type(first).__name__}")
-        copy.write(first)
-        shutil.copyfileobj(file, copy, 1 << 20)
+    with tempfile.TemporaryFile(prefix="pan123-") as copy:
+        while block := file.read(1 << 20):
+            if not isinstance(block, (bytes, bytearray, memoryview)):
+                raise TypeError(f"a source gives bytes, and read() of this one gives {type(block).__name__}")
+            copy.write(block)
         copy.flush()
-        # The library keeps it open, so its name can go.
-        return _from_path(os.fsencode(copy.name), name)
+        if copy.tell() == 0:
+            source = _from_memory(b"")
+        else:
+            source = _from_memory(mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ))
+    source.name = name
+    return source
 
 
 def _make(call: Callable[[Any, Any], int]) -> Any:

@@ -29,6 +29,7 @@ class Upload:
         self._number = number
         self._inbox = inbox
         self._failures = source.failures
+        self._memory = source.memory
 
     def __repr__(self) -> str:
         return f"<pan123.Upload {self._number} {'over' if self._inbox.over() else 'running'}>"
@@ -148,10 +149,15 @@ class Upload:
             while not self._inbox.over():
                 self._inbox.changed.wait()
 
+    def _let_go(self) -> None:
+        """Drops the upload for good, so that a buffer that was its source can be changed again."""
+        ffi.release(self._handle)
+        if self._memory is not None:
+            self._memory.released.wait(0.25)
+
     def _outcome(self) -> Uploaded:
         out, slot = ffi.new("pan123_result **"), _errors.error_slot()
         status = lib.pan123_upload_wait(self._handle, 0, out, slot)
         if status == lib.PAN123_OK:
             return Result(out[0]).uploaded()
-        error = self._client._failures.attach(self._failures.attach(_errors.exception(status, slot[0])))
-        raise error
+        raise self._client._failures.explain(self._failures.explain(_errors.exception(status, slot[0])))
