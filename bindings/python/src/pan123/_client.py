@@ -49,6 +49,7 @@ class Client:
     """
 
     def __init__(self, **given: Unpack[ClientOptions]) -> None:
+        _host.refuse_at_the_end()
         brought = {name: given.pop(name, None) for name in ("token_source", "transport", "plugins")}
         chosen = options(CLIENT, given)
         for where, config in brought["plugins"] or ():
@@ -382,11 +383,12 @@ def _let_go(handle: Any, pump: Pump, pid: int) -> None:
 
 def _at_exit() -> None:
     """While Python is still whole: ends everything that could look at its memory or call its functions."""
+    _host.python_ends()
     clients = [client for client in list(_clients) if not client._closed]
     for client in clients:
         lib.pan123_client_shutdown(client._handle, 1, 0, ffi.NULL)
     _waiting.end_all(1)
-    until = time.monotonic() + 2
+    until = time.monotonic() + 1
     for client in clients:
         try:
             client.close(timeout=max(0.0, until - time.monotonic()))

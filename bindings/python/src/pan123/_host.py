@@ -20,6 +20,19 @@ _IDLE_MS = 1000
 
 _inside = threading.local()
 
+_python_ends = False
+
+
+def python_ends() -> None:
+    """From now on no thread is started: one that is started while the interpreter ends may never run."""
+    global _python_ends
+    _python_ends = True
+
+
+def refuse_at_the_end() -> None:
+    if _python_ends:
+        raise _errors.Shutdown("Python is ending, and nothing new can be begun")
+
 
 class Callee(Protocol):
     """Does the calls for one object. `answer` may block and raise; it returns how many bytes it read."""
@@ -57,6 +70,7 @@ class Host:
 
     def lend(self, thing: Callee) -> int:
         """Registers an object and returns the `ctx` to give to the library, which keeps it until its `release`."""
+        refuse_at_the_end()
         with self._lock:
             number = next(self._numbers)
             ctx: int = bridge.bridge_object(self._bridge, number)
@@ -81,12 +95,14 @@ class Host:
             thread.join(timeout)
 
     def _add_thread(self) -> None:
+        if _python_ends:
+            return  # the threads that are there have to do
         thread = threading.Thread(target=self._work, name="pan123-host", daemon=True)
         self._threads.add(thread)
         self._idle += 1
         try:
             thread.start()
-        except RuntimeError:  # the interpreter is ending; the threads that are there have to do
+        except RuntimeError:  # no more threads are to be had
             self._threads.discard(thread)
             self._idle -= 1
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _errors
 from ._events import Event, Inbox, Progress, Stage
-from ._host import refuse_inside_callback
+from ._host import refuse_at_the_end, refuse_inside_callback
 from ._library import ffi, lib
 from ._results import Result, Uploaded
 from ._source import Source
@@ -37,6 +37,7 @@ class Upload:
     def start(self) -> None:
         """Goes on after a pause."""
         self._client._alive()
+        refuse_at_the_end()
         pump, inbox, slot = self._client._pump, self._inbox, _errors.error_slot()
         with inbox.changed:
             inbox.starts += 1

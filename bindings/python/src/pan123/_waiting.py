@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from . import _errors
-from ._host import refuse_inside_callback
+from ._host import refuse_at_the_end, refuse_inside_callback
 from ._library import ffi, lib
 
 T = TypeVar("T")
@@ -92,13 +92,11 @@ def call(function: Callable[[Stop], T]) -> T:
     """Makes a call that waits. Python handles signals on the main thread only, and only between its own instructions, so
     that one waits in Python while another thread makes the call."""
     refuse_inside_callback()
+    refuse_at_the_end()
     if threading.current_thread() is not threading.main_thread():
         return function(getattr(_current, "stop", None) or Stop())
     made = Call(function)
-    try:
-        made.start()
-    except RuntimeError:  # no thread can be made any more: the interpreter is ending
-        return function(made.stop)
+    made.start()
     try:
         made.join()
     except BaseException:
