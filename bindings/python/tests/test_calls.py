@@ -67,6 +67,27 @@ def test_errors_tell_everything(emulate: Callable[..., Emulator]) -> None:
         assert type(same) is type(error) and str(same) == str(error) and vars(same) == vars(error)
 
 
+def test_bad_arguments(client: pan123.Client) -> None:
+    with pytest.raises(TypeError, match="preupload_id"):
+        client.complete(5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="etag"):
+        client.create("a", etag=b"", size=1)  # type: ignore[arg-type]
+    with pytest.raises(pan123.InvalidArgument, match="md5|etag"):
+        client.create("a", etag="no digest", size=1)
+    with pytest.raises(pan123.InvalidArgument, match="slice_no"):
+        client.slice("http://127.0.0.1:9", "p", 2**32, b"a")
+    with pytest.raises(pan123.InvalidArgument, match="slice 0"):
+        client.slice("http://127.0.0.1:9", "p", 0, b"a")
+    with pytest.raises(pan123.InvalidArgument, match="slice_size"):
+        pan123.hash(b"a", slice_size=-1)
+    with pytest.raises(pan123.InvalidArgument, match="parent_id"):
+        client.upload(b"a", name="a", parent_id=-1)
+    with pytest.raises(pan123.InvalidArgument, match="parent_id"):
+        client.upload(b"a", name="a", parent_id=2**63)
+    with pytest.raises(ValueError):
+        client.upload(b"a", name="a", duplicate=3)  # type: ignore[arg-type]
+
+
 def test_gives_up_with_a_retryable_error(emulate: Callable[..., Emulator]) -> None:
     emulator = emulate(faults={"faults": [{"on": "create", "do": "reset"}]})
     with pan123.Client(**emulator.options(retry_for=0.2)) as client:
@@ -131,7 +152,7 @@ def test_token_source_that_fails() -> None:
 
 
 def test_login_with_client_id(emulator: Emulator, tmp_path: Path) -> None:
-    login = {"client_id": "emulator-id", "client_secret": "emulator-secret", "token_cache": tmp_path / "tokens"}
+    login: dict[str, Any] = {"client_id": "emulator-id", "client_secret": "emulator-secret", "token_cache": tmp_path / "tokens"}
     for name in ("a", "b"):
         with pan123.Client(base_url=emulator.url, **login) as client:
             client.upload(DATA, name=name)

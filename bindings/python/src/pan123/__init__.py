@@ -47,10 +47,68 @@ from ._errors import (
 from ._events import Event, Progress, Stage
 from ._library import LibraryError, build_info, version
 from ._results import Completed, Created, Digests, Duplicate, Token, Uploaded
-from ._source import AnySource, ByteSource
+from ._source import AnySource, ByteSource, ByteStream
 from ._upload import Upload
 from .aio import AsyncClient, AsyncUpload
 
 __version__ = "0.1.0"
 
-__all__ = [name for name in dir() if not name.startswith("_") and name != "aio"]
+__all__ = [
+    "AnySource",
+    "AsyncClient",
+    "AsyncUpload",
+    "BadName",
+    "ByteSource",
+    "ByteStream",
+    "CallbackError",
+    "Cancelled",
+    "Client",
+    "Completed",
+    "Created",
+    "Digests",
+    "Duplicate",
+    "Event",
+    "Forked",
+    "HostError",
+    "InternalError",
+    "InvalidArgument",
+    "LibraryError",
+    "LocalError",
+    "LoginError",
+    "NetworkError",
+    "NetworkTimeout",
+    "NotSupported",
+    "Pan123Error",
+    "Paused",
+    "PluginError",
+    "Progress",
+    "ProtocolError",
+    "RateLimited",
+    "RefusedError",
+    "Request",
+    "Response",
+    "ServerError",
+    "Shutdown",
+    "SlowUplink",
+    "SourceChanged",
+    "SourceError",
+    "SourceStalled",
+    "Stage",
+    "Stopped",
+    "StoreError",
+    "TimedOut",
+    "TlsError",
+    "Token",
+    "TokenSource",
+    "Transport",
+    "Upload",
+    "Uploaded",
+    "UsageError",
+    "VerifyFailed",
+    "WouldDeadlock",
+    "WrongState",
+    "build_info",
+    "hash",
+    "hash_many",
+    "version",
+]

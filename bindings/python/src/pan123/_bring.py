@@ -143,7 +143,7 @@ class Request:
 
 
 def _headers(x: Any, of_answer: int) -> tuple[tuple[str, str], ...]:
-    found = []
+    found: list[tuple[str, str]] = []
     value = ffi.new("char **")
     while (name := lib.pan123_http_header(x, of_answer, len(found), value)) != ffi.NULL:
         found.append((ffi.string(name).decode(), ffi.string(value[0]).decode("utf-8", "replace")))

@@ -50,15 +50,16 @@ class Client:
 
     def __init__(self, **given: Unpack[ClientOptions]) -> None:
         _host.refuse_at_the_end()
-        brought = {name: given.pop(name, None) for name in ("token_source", "transport", "plugins")}
+        token_source, transport = given.pop("token_source", None), given.pop("transport", None)
+        plugins = given.pop("plugins", ())
         chosen = options(CLIENT, given)
-        for where, config in brought["plugins"] or ():
+        for where, config in plugins:
             add_plugin(chosen, where, config)
         self._failures = Failures()
-        self._pump = Pump()
-        tokens = self._brought("tokens", brought["token_source"], TokenCallee)
-        layers = self._brought("transport", brought["transport"], TransportCallee)
+        tokens = self._brought("tokens", token_source, TokenCallee)
+        layers = self._brought("transport", transport, TransportCallee)
         out, slot = ffi.new("pan123_client **"), _errors.error_slot()
+        self._pump = Pump()
         try:
             status = lib.pan123_client_new(chosen, tokens, layers, ffi.NULL, self._pump.queue, out, slot)
             _errors.check(status, slot)
@@ -173,12 +174,12 @@ class Client:
         named = name if name is not None else opened.name
         if named is None:
             raise TypeError("name is needed: this source has none of its own")
-        words = _text(named)
+        words = _text("name", named)
 
         def new(number: int, out: Any, slot: Any) -> int:
             return int(
                 lib.pan123_upload_new(
-                    self._handle, opened.handle, _number(parent_id), words, len(words), chosen, number, out, slot
+                    self._handle, opened.handle, _number("parent_id", parent_id, -(2**63), 2**63), words, len(words), chosen, number, out, slot
                 )
             )
 
@@ -229,9 +230,9 @@ class Client:
     ) -> Created:
         """Announces a file. `etag` is the MD5 of the whole in hex, from `hash`."""
         chosen = options(UPLOAD, {"duplicate": duplicate, "contain_dir": contain_dir})
-        words, digest = _text(name), _text(etag)
+        words, digest = _text("name", name), _text("etag", etag)
         return self._ask(
-            lib.pan123_api_create, _number(parent_id), words, len(words), digest, len(digest), _number(size), chosen
+            lib.pan123_api_create, _number("parent_id", parent_id, -(2**63), 2**63), words, len(words), digest, len(digest), _number("size", size), chosen
         ).created()
 
     def slice(
@@ -248,9 +249,9 @@ class Client:
         """Sends one slice: `size` bytes from `offset` on, by default all of `source`, which for a path or a `read_at` object
         has to be said. `slice_no` counts from 1; `md5` is that of these bytes, and is computed if it is not given. A slice
         that the service has already is no error."""
-        where, which = _text(server), _text(preupload_id)
-        digest = ffi.NULL if md5 is None else _text(md5)
-        head = (where, len(where), which, len(which), _number(slice_no), digest, 0 if md5 is None else len(digest))
+        where, which = _text("server", server), _text("preupload_id", preupload_id)
+        digest = ffi.NULL if md5 is None else _text("md5", md5)
+        head = (where, len(where), which, len(which), _number("slice_no", slice_no, 0, 2**32), digest, 0 if md5 is None else len(digest))
         if isinstance(source, (bytes, bytearray, memoryview)):
             view = memoryview(source).cast("B")
             end = len(view) if size is None else offset + size
@@ -262,11 +263,11 @@ class Client:
         if size is None:
             raise TypeError("size is needed: only of bytes it is known")
         opened = open_source(source)
-        self._do(lib.pan123_api_slice_from, *head, opened.handle, _number(offset), _number(size))
+        self._do(lib.pan123_api_slice_from, *head, opened.handle, _number("offset", offset), _number("size", size))
 
     def complete(self, preupload_id: str) -> Completed:
         """Asks the service to put the slices together and to check them."""
-        which = _text(preupload_id)
+        which = _text("preupload_id", preupload_id)
         return self._ask(lib.pan123_api_complete, which, len(which)).completed()
 
     def single(
@@ -283,12 +284,12 @@ class Client:
         """Sends a whole file of up to 1 GiB in one request. `server` is from `domain`, `etag` from `hash`."""
         chosen = options(UPLOAD, {"duplicate": duplicate, "contain_dir": contain_dir})
         opened = open_source(source)
-        where, words, digest = _text(server), _text(name), _text(etag)
+        where, words, digest = _text("server", server), _text("name", name), _text("etag", etag)
         return self._ask(
             lib.pan123_api_single,
             where,
             len(where),
-            _number(parent_id),
+            _number("parent_id", parent_id, -(2**63), 2**63),
             words,
             len(words),
             digest,
@@ -335,7 +336,7 @@ def hash_many(sources: Iterable[AnySource], *, slice_size: int = 0, sha1: bool =
 
     def made(stop: Stop) -> list[Digests]:
         slot = _errors.error_slot()
-        status = lib.pan123_hash(handles, len(opened), _number(slice_size), flags, stop.handle, out, slot)
+        status = lib.pan123_hash(handles, len(opened), _number("slice_size", slice_size), flags, stop.handle, out, slot)
         results = [Result(out[i]) if out[i] != ffi.NULL else None for i in range(len(opened))]
         if status != lib.PAN123_OK:
             error = _errors.exception(status, slot[0])
@@ -347,17 +348,17 @@ def hash_many(sources: Iterable[AnySource], *, slice_size: int = 0, sha1: bool =
     return _waiting.call(made)
 
 
-def _text(value: str) -> bytes:
+def _text(what: str, value: str) -> bytes:
     if not isinstance(value, str):
-        raise TypeError(f"a str is needed here, not {type(value).__name__}")
+        raise TypeError(f"{what}: a str, not {type(value).__name__}")
     return value.encode("utf-8", "surrogateescape")
 
 
-def _number(value: int) -> int:
+def _number(what: str, value: int, least: int = 0, limit: int = 2**64) -> int:
     if not isinstance(value, int):
-        raise TypeError(f"an int is needed here, not {type(value).__name__}")
-    if not -(2**63) <= value < 2**63:
-        raise _errors.InvalidArgument(f"{value} is out of range")
+        raise TypeError(f"{what}: an int, not {type(value).__name__}")
+    if not least <= value < limit:
+        raise _errors.InvalidArgument(f"{what}: {value} is out of range")
     return value
 
 

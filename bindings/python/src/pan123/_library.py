@@ -52,7 +52,7 @@ def check(library: Any, name: str) -> None:
     wanted: int = library.PAN123_ABI_VERSION
     try:
         fits = library.pan123_abi_check(wanted) == library.PAN123_OK
-    except AttributeError:
+    except (AttributeError, ffi.error):
         raise LibraryError(f"{name} is not libpan123, or one from before 0.1. Install libpan123 0.1.", name="pan123") from None
     if fits:
         return
@@ -60,7 +60,7 @@ def check(library: Any, name: str) -> None:
     version = ffi.string(library.pan123_version()).decode()
     try:
         has = json.loads(ffi.string(library.pan123_build_info()))["abi"]
-    except (AttributeError, KeyError, ValueError):
+    except (AttributeError, ffi.error, KeyError, ValueError):
         pass
     raise LibraryError(
         f"{name} (libpan123 {version}) does not fit this package: it has interface {has}, and the package was made for "

@@ -8,7 +8,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
-from typing import IO, Any, Protocol, Union, runtime_checkable
+from typing import Any, Protocol, Union, runtime_checkable
 
 from . import _errors
 from ._host import Failures, Memory, host
@@ -29,9 +29,15 @@ class ByteSource(Protocol):
     def read_at(self, offset: int, size: int) -> bytes | bytearray | memoryview: ...
 
 
+class ByteStream(Protocol):
+    """Anything that gives bytes one after the other, until it gives none: a binary file object, in short."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 Buffer = Union[bytes, bytearray, memoryview]
 #: A path; bytes in memory; a binary file object, from where it stands to its end; or a `ByteSource`.
-AnySource = Union[str, "os.PathLike[str]", "os.PathLike[bytes]", Buffer, IO[bytes], ByteSource]
+AnySource = Union[str, "os.PathLike[str]", "os.PathLike[bytes]", Buffer, ByteStream, ByteSource]
 
 
 class Source:
