@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from typing import IO, cast
 
 from emulator import Emulator
@@ -37,7 +39,15 @@ class Script:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
+        # A program that hangs fails its test instead of hanging that too; its children are in its session.
+        self._watchdog = threading.Timer(40, self._kill)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+
+    def _kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
 
     def line(self) -> str:
         """The next line that it prints, empty at the end."""
@@ -54,9 +64,12 @@ class Script:
         try:
             out, err = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self._kill()
             out, err = self.process.communicate()
             raise AssertionError(f"it did not end within {timeout} s: {out} {err}") from None
+        finally:
+            self._watchdog.cancel()
+            self._watchdog.join()
         return self.process.returncode, out.strip(), err.strip()
 
 

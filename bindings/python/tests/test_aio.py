@@ -40,6 +40,16 @@ def test_uploads_side_by_side(emulator: Emulator, tmp_path: Path) -> None:
     assert seen[-1].bytes_confirmed == len(DATA)
 
 
+def test_buffer_is_let_go_of(emulator: Emulator) -> None:
+    async def main() -> None:
+        async with pan123.AsyncClient(**emulator.options()) as client:
+            data = bytearray(DATA)
+            await client.upload(data, name="a")
+            data.clear()  # a BufferError while the library could still read it
+
+    run(main())
+
+
 def test_events_and_pause(emulate: Start) -> None:
     emulator = emulate(faults={"faults": [{"on": "slice", "slice_no": "2..", "do": "hang"}]})
 

@@ -55,26 +55,30 @@ started.wait()
 BODIES = {"running": RUNNING, "thread": THREAD, "stuck": STUCK, "brought": BROUGHT, "hashing": HASHING}
 
 
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-@pytest.mark.parametrize(
-    ("ending", "code"),
-    [("", 0), ("sys.exit(3)", 3), ("raise SystemExit(4)", 4), ("os._exit(5)", 5), ("import signal; os.kill(os.getpid(), 15)", -15)],
-    ids=["end", "exit", "raise", "_exit", "kill"],
-)
-def test_exit_in_the_middle(emulate: Callable[..., Emulator], body: str, ending: str, code: int) -> None:
+ENDINGS = {
+    "end": ("", 0),
+    "exit": ("sys.exit(3)", 3),
+    "_exit": ("os._exit(5)", 5),
+    "kill": ("import signal; os.kill(os.getpid(), 15)", -15),
+}
+CASES = [(what, ending) for what in BODIES for ending in ENDINGS if what == "running" or ending in ("end", "exit")]
+
+
+@pytest.mark.parametrize(("what", "ending"), CASES, ids=[f"{what}-{ending}" for what, ending in CASES])
+def test_exit_in_the_middle(emulate: Callable[..., Emulator], what: str, ending: str) -> None:
     emulator = emulate(faults=HANG)
-    script = Script(emulator, body + ending)
-    returned, out, errors = script.end(timeout=20)
+    words, code = ENDINGS[ending]
+    returned, out, errors = Script(emulator, BODIES[what] + words).end(timeout=20)
     assert (returned, out) == (code, "")
     # A thread of the program's own may tell what ended its call.
-    if body not in (THREAD, HASHING):
+    if what not in ("thread", "hashing"):
         assert errors == ""
     assert "Fatal" not in errors and "Segmentation" not in errors
 
 
 def test_exit_again_and_again(emulate: Callable[..., Emulator]) -> None:
     emulator = emulate(faults=HANG)
-    for _ in range(3):
+    for _ in range(2):
         scripts = [Script(emulator, RUNNING + BROUGHT) for _ in range(4)]
         for script in scripts:
             assert script.end() == (0, "", "")

@@ -80,7 +80,7 @@ def test_cancel(emulate: Start) -> str:
         began = time.monotonic()
         upload.cancel()
         with pytest.raises(pan123.Cancelled):
-            upload.wait()
+            upload.wait(timeout=20)
         took = time.monotonic() - began
     assert took <= 0.25
     assert emulator.stored_names() == []

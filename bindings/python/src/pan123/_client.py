@@ -155,7 +155,8 @@ class Client:
         try:
             return upload._follow(progress)
         finally:
-            upload._let_go()
+            if wait := upload._let_go():
+                wait()
 
     def start_upload(
         self,

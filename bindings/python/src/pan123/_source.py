@@ -45,7 +45,7 @@ class Source:
 
     def __init__(self, handle: Any, name: str | None, failures: Failures, memory: Memory | None = None) -> None:
         self.handle = handle
-        #: The buffer that the library reads, if it does.
+        #: The buffer that the library reads, if there is one that may be wanted back.
         self.memory = memory
         #: What the file is called, if that is known.
         self.name = name
@@ -88,7 +88,7 @@ def _from_memory(data: Any) -> Source:
     ctx = host().lend(memory)
     release = ffi.addressof(bridge, "bridge_release")
     made = _make(lambda out, err: lib.pan123_source_from_memory(buffer, len(buffer), release, ctx, out, err))
-    return Source(made, None, Failures(), memory)
+    return Source(made, None, Failures(), None if isinstance(data, bytes) else memory)
 
 
 def _from_object(thing: ByteSource) -> Source:

@@ -150,11 +150,11 @@ class Upload:
             while not self._inbox.over():
                 self._inbox.changed.wait()
 
-    def _let_go(self) -> None:
-        """Drops the upload for good, so that a buffer that was its source can be changed again."""
+    def _let_go(self) -> Callable[[], object] | None:
+        """Drops the upload for good. Returns what waits until a buffer that was its source is free again."""
         ffi.release(self._handle)
-        if self._memory is not None:
-            self._memory.released.wait(0.25)
+        memory = self._memory
+        return None if memory is None else lambda: memory.released.wait(0.25)
 
     def _outcome(self) -> Uploaded:
         out, slot = ffi.new("pan123_result **"), _errors.error_slot()

@@ -153,7 +153,8 @@ class AsyncClient:
     """`Client` for asyncio: the same arguments and calls, of which those that wait are coroutines.
 
     Cancelling the task cancels the upload or request that it waits for, and the task ends when that has ended, within
-    250 ms. One client may serve several event loops. Use it in `async with`, or await `close`.
+    250 ms. One client may serve several event loops. Use it in `async with`, or await `close`. Making one reads the
+    system's certificates, which takes some milliseconds.
     """
 
     def __init__(self, **options: Unpack[ClientOptions]) -> None:
@@ -197,7 +198,11 @@ class AsyncClient:
             contain_dir=contain_dir,
             resume_key=resume_key,
         )
-        return await upload._follow(progress)
+        try:
+            return await upload._follow(progress)
+        finally:
+            if wait := upload._upload._let_go():
+                await _in_thread(wait)
 
     async def start_upload(
         self,
