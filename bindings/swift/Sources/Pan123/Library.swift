@@ -40,7 +40,7 @@ private let table: Result<cpan123_functions, Pan123Error> = load(named: ProcessI
 
 /// Takes the library that `PAN123_LIBRARY` names; else the one that the program is linked with; else the one that the
 /// system finds.
-private func load(named path: String?) -> Result<cpan123_functions, Pan123Error> {
+func load(named path: String?) -> Result<cpan123_functions, Pan123Error> {
     var api = cpan123_functions()
     var reason = [CChar](repeating: 0, count: 1024)
     let place: String
