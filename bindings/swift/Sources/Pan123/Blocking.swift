@@ -59,6 +59,7 @@ private func onThread(_ work: @escaping @Sendable () -> Void) -> Bool {
 }
 
 private func run(_ work: UnsafeMutableRawPointer) {
+    cpan123_name_thread("pan123-call")
     Unmanaged<Work>.fromOpaque(work).takeRetainedValue().run()
 }
 

@@ -13,13 +13,14 @@ extension Tests {
             let readme = try String(contentsOf: root.appendingPathComponent("bindings/swift/README.md"), encoding: .utf8)
             let (manifest, main) = (try code(in: readme, after: "`Package.swift`:"), try code(in: readme, after: "main.swift`:"))
             try #require(main.split(separator: "\n", omittingEmptySubsequences: false).count <= 25)
-            let package = try temporaryFolder()
-            defer { try? FileManager.default.removeItem(at: package) }
+            // Kept beside these tests, so that the next run need not build all of it.
+            let package = URL(fileURLWithPath: CommandLine.arguments[0]).appendingPathComponent("../stranger").standardizedFileURL
             let program = package.appendingPathComponent("program")
             let sources = program.appendingPathComponent("Sources/program")
             try FileManager.default.createDirectory(at: sources, withIntermediateDirectories: true)
-            try FileManager.default.createSymbolicLink(
-                at: package.appendingPathComponent("pan123"), withDestinationURL: root)
+            let link = package.appendingPathComponent("pan123")
+            try? FileManager.default.removeItem(at: link)
+            try FileManager.default.createSymbolicLink(at: link, withDestinationURL: root)
             try Data(manifest.utf8).write(to: program.appendingPathComponent("Package.swift"))
             try Data(main.utf8).write(to: sources.appendingPathComponent("main.swift"))
 

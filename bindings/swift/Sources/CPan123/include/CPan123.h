@@ -40,4 +40,7 @@ typedef struct cpan123_functions {
  */
 int cpan123_load(const char *path, cpan123_functions *functions, char *reason, size_t room);
 
+/** Names the calling thread, for debuggers: at most 15 bytes. */
+void cpan123_name_thread(const char *name);
+
 #endif
