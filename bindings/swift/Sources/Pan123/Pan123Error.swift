@@ -9,8 +9,9 @@ import Foundation
 /// Why a call failed.
 ///
 /// A call that was ended because its task was cancelled throws `CancellationError` instead. An error of your own that
-/// leaves one of your callbacks (``ByteSource``, ``TokenProvider``, ``Transport``, ``ResumeStore``) comes out of the
-/// call as a `Pan123Error` with its text; throw a `Pan123Error` there to choose the kind. There are no secrets in it.
+/// leaves one of your callbacks comes out of the call as a `Pan123Error` with its text: of the kind ``Kind/source`` from a
+/// ``ByteSource``; ``Kind/login`` from a ``TokenProvider`` and ``Kind/network`` from a ``Transport``, unless you throw a
+/// `Pan123Error` of another kind there. There are no secrets in it.
 public struct Pan123Error: Error, Sendable, Hashable {
     /// What kind of failure it is.
     public let kind: Kind

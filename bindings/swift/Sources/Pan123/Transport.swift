@@ -84,7 +84,14 @@ public final class TransportRequest: Sendable {
 
     /// Sets a header before the request is forwarded; one of the same name is replaced.
     public func setHeader(_ name: String, _ value: String) throws(Pan123Error) {
-        try loan.use { api, exchange, _ in api.setHeader(of: exchange, answer: false, name, value) }
+        var status = PAN123_OK
+        try loan.use { api, exchange, _ in
+            status = api.setHeader(of: exchange, answer: false, name, value)
+            return PAN123_OK
+        }
+        if status != PAN123_OK {
+            throw Pan123Error(.invalidArgument, "the header \(name) cannot be set to that, or not by a transport")
+        }
     }
 
     /// Sends the request through the transport below, at last the built-in one, and returns its answer. May be repeated.
@@ -102,6 +109,12 @@ public final class TransportRequest: Sendable {
 
     /// Puts the answer to where the library takes it from.
     fileprivate func answer(_ answer: TransportResponse) throws(Pan123Error) {
+        guard (100...599).contains(answer.status), answer.body.count <= 1 << 20 else {
+            throw Pan123Error(
+                .protocol,
+                "the transport answered with status \(answer.status) and \(answer.body.count) bytes; "
+                    + "100 to 599 and at most 1 MiB can be")
+        }
         try loan.use { api, exchange, _ in
             let status = answer.body.withUnsafeBufferPointer {
                 api.http_answer(exchange, Int32(clamping: answer.status), $0.baseAddress, $0.count)

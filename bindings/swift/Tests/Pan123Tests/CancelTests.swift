@@ -116,15 +116,21 @@ extension Tests {
             let client = try emulator.client()
             for round in 0..<3 {
                 let uploads = try (0..<40).map { index in
-                    let content = bytes(2 * mebibyte, seed: UInt64(100 * round + index + 10))
+                    let content = bytes(mebibyte + 1, seed: UInt64(100 * round + index + 10))
                     return try client.makeUpload(of: Source(content), as: "storm-\(index).bin")
                 }
                 let tasks = try uploads.map { upload in
                     try upload.start()
                     return Task { try await upload.value }
                 }
-                // As far as they get until the first of them sends.
-                for await now in uploads[0].progressUpdates where now.bytesSent > 0 { break }
+                // As far as they get until one of them sends; the others hash, announce, or wait for their turn.
+                await withTaskGroup(of: Void.self) { group in
+                    for upload in uploads {
+                        group.addTask { for await now in upload.progressUpdates where now.bytesSent > 0 { break } }
+                    }
+                    await group.next()
+                    group.cancelAll()
+                }
                 let start = ContinuousClock.now
                 for (task, upload) in zip(tasks, uploads) {
                     task.cancel()

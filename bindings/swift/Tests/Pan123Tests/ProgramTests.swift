@@ -27,17 +27,18 @@ extension Tests {
             let emulator = try Emulator()
             let file = try emulator.file(fiveSlices)
             var environment = ["PAN123_BASE_URL": emulator.baseURL, "PAN123_ACCESS_TOKEN": Emulator.token]
-            let stored = try swiftRun(program, [file, "film.mkv"], environment)
+            try build(program)
+            let stored = try start(program, [file, "film.mkv"], environment)
             let expected = try fiveSlicesMD5.get()
             try #require(stored.status == 0 && stored.output.contains("MD5 \(expected)"), "\(stored.output)")
             try #require(stored.output.contains("\(fiveSlices.count) of \(fiveSlices.count) bytes"), "\(stored.output)")
             try #require(emulator.holds(fiveSlices, "film.mkv"))
 
             environment["PAN123_ACCESS_TOKEN"] = "some-wrong-token"
-            let refused = try swiftRun(program, [file, "film.mkv"], environment)
+            let refused = try start(program, [file, "film.mkv"], environment)
             try #require(refused.status == 1 && !refused.output.contains("some-wrong-token"), "\(refused.output)")
             environment["PAN123_LIBRARY"] = "/no/such/libpan123.so"
-            let missing = try swiftRun(program, [file, "film.mkv"], environment)
+            let missing = try start(program, [file, "film.mkv"], environment)
             try #require(missing.status == 1, "\(missing.output)")
             try #require(missing.output.contains("libpan123 is missing: /no/such/libpan123.so: cannot open"), "\(missing.output)")
             try #require(missing.output.contains("Install libpan123"), "\(missing.output)")
@@ -45,6 +46,7 @@ extension Tests {
             // The example, in place of the program.
             let example = try Data(contentsOf: root.appendingPathComponent("examples/swift/slice.swift"))
             try example.write(to: sources.appendingPathComponent("main.swift"))
+            try build(program)
             let client = try emulator.client()
             let content = bytes(mebibyte + 5, seed: 2)
             let slices = try emulator.file(content, "slices.bin")
@@ -54,17 +56,22 @@ extension Tests {
             environment = ["PAN123_ACCESS_TOKEN": Emulator.token]
             for (number, range) in [("1", ["0", "\(mebibyte)"]), ("2", ["\(mebibyte)", "5"])] {
                 let arguments = [wanted.servers[0], wanted.preuploadID, number, slices] + range
-                let sent = try swiftRun(program, arguments, environment)
+                let sent = try start(program, arguments, environment)
                 try #require(sent.status == 0 && sent.output.hasSuffix("slice \(number) ok\n"), "\(sent.output)")
             }
             try #require(try await client.complete(wanted.preuploadID) != nil)
             try #require(emulator.holds(content, "slices.bin"))
         }
 
-        private func swiftRun(
+        private func build(_ package: URL) throws {
+            let built = try run(["swift", "build", "--package-path", package.path])
+            try #require(built.status == 0, "\(built.output)")
+        }
+
+        private func start(
             _ package: URL, _ arguments: [String], _ environment: [String: String]
         ) throws -> (status: Int32, output: String) {
-            try run(["swift", "run", "--quiet", "--package-path", package.path, "program"] + arguments, environment)
+            try run([package.appendingPathComponent(".build/debug/program").path] + arguments, environment)
         }
 
         /// The first block of code after `title`.

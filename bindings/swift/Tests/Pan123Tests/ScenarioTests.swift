@@ -12,7 +12,7 @@ func scenario(_ id: String, _ body: () async throws -> String) async throws {
     do {
         try record(id, "passed", try await body())
     } catch {
-        try record(id, "failed", "\(error)")
+        try record(id, "failed", String("\(error)".prefix(200)))
         throw error
     }
 }
