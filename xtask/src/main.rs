@@ -5,11 +5,13 @@ mod bars;
 mod bench;
 mod bench_hash;
 mod bench_upload;
+mod beside;
 mod capi;
 mod cpp;
 mod debian;
 mod fuzz;
 mod header;
+mod links;
 mod measure;
 mod picture;
 mod process;
@@ -44,6 +46,8 @@ enum Task {
     Header(header::Options),
     /// Run the fuzz targets for a while each.
     Fuzz(fuzz::Options),
+    /// Upload over slow lines between network namespaces, with the gateway's minute; takes root.
+    Links(links::Options),
     /// Many small files and one large one with random faults, the client watched and every byte compared.
     Soak(soak::Options),
     /// Record the program at work for the README.
@@ -68,6 +72,7 @@ fn main() -> anyhow::Result<()> {
         Task::Cpp => cpp::run(),
         Task::Header(options) => header::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Links(options) => links::run(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Picture => picture::run(),
         Task::Simulate(options) => simulate::run_task(&options),

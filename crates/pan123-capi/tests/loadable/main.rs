@@ -277,6 +277,7 @@ fn the_plugin_in_rust_has_the_layout_of_the_header() {
     assert_eq!(size_of::<abi::StoreVtable>(), size_of::<pan123_store_vtable>());
     assert_eq!(offset_of!(abi::StoreVtable, save), offset_of!(pan123_store_vtable, save));
     assert_eq!(offset_of!(abi::StoreVtable, remove), offset_of!(pan123_store_vtable, remove));
+    assert_eq!(offset_of!(abi::StoreVtable, list), offset_of!(pan123_store_vtable, list));
     assert_eq!(
         (abi::MAGIC, abi::VERSION),
         (pan123::numbers::PAN123_PLUGIN_MAGIC, pan123::numbers::PAN123_ABI_VERSION)
