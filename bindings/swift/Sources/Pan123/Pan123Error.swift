@@ -10,8 +10,8 @@ import Foundation
 ///
 /// A call that was ended because its task was cancelled throws `CancellationError` instead. An error of your own that
 /// leaves one of your callbacks comes out of the call as a `Pan123Error` with its text: of the kind ``Kind/source`` from a
-/// ``ByteSource``; ``Kind/login`` from a ``TokenProvider`` and ``Kind/network`` from a ``Transport``, unless you throw a
-/// `Pan123Error` of another kind there. There are no secrets in it.
+/// ``ByteSource``, ``Kind/login`` from a ``TokenProvider``, ``Kind/network`` from a ``Transport``. Throw a `Pan123Error` there
+/// to choose another kind. There are no secrets in it.
 public struct Pan123Error: Error, Sendable, Hashable {
     /// What kind of failure it is.
     public let kind: Kind
@@ -88,6 +88,14 @@ extension Pan123Error: CustomStringConvertible, LocalizedError {
     public var errorDescription: String? { message }
     /// The advice.
     public var recoverySuggestion: String? { advice }
+}
+
+extension Pan123Error.Kind: CustomStringConvertible {
+    /// The library's name of it and its number, for example `PAN123_E_NETWORK (200)`.
+    public var description: String {
+        let name = try? string(functions().status_name(rawValue))
+        return "\(name ?? "status") (\(rawValue))"
+    }
 }
 
 extension Pan123Error {
