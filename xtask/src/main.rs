@@ -8,6 +8,7 @@ mod bench_upload;
 mod beside;
 mod capi;
 mod cpp;
+mod debian;
 mod fuzz;
 mod header;
 mod links;
@@ -16,6 +17,7 @@ mod picture;
 mod process;
 mod raw_writer;
 mod simulate;
+mod swift;
 mod soak;
 mod test;
 mod tools;
@@ -52,6 +54,8 @@ enum Task {
     Picture,
     /// Run the upload state machine in virtual time: goodput over links, random schedules of faults, scale.
     Simulate(simulate::Options),
+    /// Test the Swift package, with a compiler in a Debian of its own if this machine has none.
+    Swift(swift::Options),
     /// Send a file's slices to an emulator as fast as sockets go (a part of `bench upload`).
     #[command(hide = true)]
     RawWriter(raw_writer::Options),
@@ -72,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         Task::Soak(options) => soak::run(&options),
         Task::Picture => picture::run(),
         Task::Simulate(options) => simulate::run_task(&options),
+        Task::Swift(options) => swift::run(&options),
         Task::RawWriter(options) => raw_writer::run(&options),
     }
 }
