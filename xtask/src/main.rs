@@ -5,6 +5,7 @@ mod bars;
 mod bench;
 mod bench_hash;
 mod bench_upload;
+mod bindings;
 mod capi;
 mod cpp;
 mod header;
@@ -12,6 +13,7 @@ mod measure;
 mod picture;
 mod process;
 mod raw_writer;
+mod serve;
 mod simulate;
 mod test;
 mod tools;
@@ -34,6 +36,8 @@ enum Task {
     Capi(capi::Options),
     /// Install the C library, its header, and what pkg-config and CMake need to find it.
     Install(capi::InstallOptions),
+    /// Run every binding through the same scenarios, with its own language's tools.
+    Bindings(bindings::Options),
     /// Check the C++ layer and the plugins with another compiler, and the programs in the guides.
     Cpp,
     /// Make include/pan123.h from the crate of the C interface.
@@ -55,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Task::Aarch64 => aarch64::run(),
         Task::Capi(options) => capi::run(&options),
         Task::Install(options) => capi::install(&options),
+        Task::Bindings(options) => bindings::run(&options),
         Task::Cpp => cpp::run(),
         Task::Header(options) => header::run(&options),
         Task::Picture => picture::run(),

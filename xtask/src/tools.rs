@@ -70,6 +70,9 @@ pub(crate) const LIBSSL: Need =
 /// Debian in a folder.
 pub(crate) const DEBOOTSTRAP: Need =
     Need::Program { probe: &["debootstrap", "--version"], debian: "debootstrap" };
+/// Go, of a version that the bindings take.
+pub(crate) const GO: Need =
+    Need::Program { probe: &["go", "-C", "bindings/go", "list", "-m"], debian: "golang-go" };
 /// `cargo fmt`.
 pub(crate) const RUSTFMT: Need = Need::Rustup { component: "rustfmt", command: "fmt" };
 /// `cargo clippy`.

@@ -314,10 +314,9 @@ SCENE_MAY int scene_run(const char *binding, const struct scenario *scenario, ch
     memset(scene, 0, sizeof *scene);
     memset(said, 0, SCENE_SAID);
     scene->said = said;
-    snprintf(scene->folder, sizeof scene->folder, "/tmp/pan123-scenario-XXXXXX");
-    CHECK(mkdtemp(scene->folder));
-    snprintf(scene->drive, sizeof scene->drive, "%s/drive", scene->folder);
-    snprintf(scene->log, sizeof scene->log, "%s/log.jsonl", scene->folder);
+    CHECK(mkdtemp(strcpy(scene->folder, "/tmp/pan123-scenario-XXXXXX")));
+    strcat(strcpy(scene->drive, scene->folder), "/drive");
+    strcat(strcpy(scene->log, scene->folder), "/log.jsonl");
     fflush(NULL);
     pid_t child = fork();
     CHECK(child >= 0);
