@@ -3,6 +3,7 @@
 mod aarch64;
 mod bars;
 mod bench;
+mod bench_bindings;
 mod bench_hash;
 mod bench_upload;
 mod bindings;

@@ -84,7 +84,11 @@ impl Kit {
         let program = self.folder.join("bin").join(name);
         let is_cpp = Path::new(source).extension().is_some_and(|extension| extension == "cpp");
         let mut compiler = self.command(if is_cpp { "g++" } else { "gcc" });
-        compiler.args(if is_cpp { ["-std=c++17", "-pedantic"] } else { ["-std=gnu99", "-Wstrict-prototypes"] });
+        compiler.args(if is_cpp {
+            ["-std=c++17", "-pedantic"]
+        } else {
+            ["-std=gnu99", "-Wstrict-prototypes"]
+        });
         compiler.args(["-g", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror"]).args(flags);
         compiler.arg("-I").arg(self.prefix.join("include")).arg(source).arg("-o").arg(&program);
         compiler.arg("-L").arg(self.lib()).args(["-lpan123", "-lpthread"]);

@@ -19,7 +19,12 @@ pub(crate) struct Language {
     pub(crate) tests: fn(&Kit) -> anyhow::Result<Vec<Command>>,
     /// Runs its example with one slice, once that has got its arguments.
     pub(crate) example: fn(&Kit) -> anyhow::Result<Command>,
+    /// Builds its program for `bench bindings`, and says how to run it.
+    pub(crate) cost: Option<fn(&Kit) -> anyhow::Result<Program>>,
 }
+
+/// A program that is there: what makes commands of it.
+pub(crate) type Program = Box<dyn Fn(&Kit) -> Command>;
 
 impl PartialEq for Language {
     fn eq(&self, other: &Self) -> bool {
@@ -39,6 +44,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         limit_minutes: 5,
         tests: |kit| scenarios(kit, "c"),
         example: |kit| compiled(kit, "examples/c/slice.c"),
+        cost: Some(|kit| built(kit, "benches/bindings/cost.c")),
     },
     Language {
         name: "cpp",
@@ -47,6 +53,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         limit_minutes: 5,
         tests: |kit| scenarios(kit, "cpp"),
         example: |kit| compiled(kit, "examples/cpp/slice.cpp"),
+        cost: Some(|kit| built(kit, "benches/bindings/cost.cpp")),
     },
 ];
 
@@ -58,6 +65,11 @@ fn scenarios(kit: &Kit, extension: &str) -> anyhow::Result<Vec<Command>> {
 
 fn compiled(kit: &Kit, source: &str) -> anyhow::Result<Command> {
     Ok(kit.command(kit.compile(source, &source.replace('/', "-"), &[])?))
+}
+
+fn built(kit: &Kit, source: &str) -> anyhow::Result<Program> {
+    let program = kit.compile(source, &source.replace('/', "-"), &[])?;
+    Ok(Box::new(move |kit| kit.command(&program)))
 }
 
 /// The same in Rust, which needs no binding.

@@ -10,7 +10,8 @@ use crate::workspace::Workspace;
 
 /// Where the tables are.
 const GUIDE: &str = "docs/bindings.md";
-const BEGIN: &str = "<!-- Made by `cargo xtask bindings --write` from bindings/scenarios.json and the tests' results. -->\n";
+const BEGIN: &str =
+    "<!-- Made by `cargo xtask bindings --write` from bindings/scenarios.json and the tests' results. -->\n";
 const END: &str = "<!-- End of what is made. -->";
 
 /// One thing that every binding is tried with.
@@ -109,7 +110,8 @@ impl Matrix {
     ) -> anyhow::Result<Self> {
         let path = workspace.root.join(GUIDE);
         let before = fs::read_to_string(&path).with_context(|| format!("read {GUIDE}"))?;
-        let (head, rest) = before.split_once(BEGIN).with_context(|| format!("{GUIDE} has no line {BEGIN}"))?;
+        let (head, rest) =
+            before.split_once(BEGIN).with_context(|| format!("{GUIDE} has no line {BEGIN}"))?;
         let (block, tail) = rest.split_once(END).with_context(|| format!("{GUIDE} has no line {END}"))?;
         let mut all = parse(block, scenarios);
         all.extend(ran);
@@ -207,7 +209,9 @@ mod tests {
     }
 
     fn line(scenario: &str, result: &str, what: &str) -> String {
-        format!("{{\"binding\":\"c\",\"scenario\":\"{scenario}\",\"result\":\"{result}\",\"what\":\"{what}\"}}\n")
+        format!(
+            "{{\"binding\":\"c\",\"scenario\":\"{scenario}\",\"result\":\"{result}\",\"what\":\"{what}\"}}\n"
+        )
     }
 
     #[test]
@@ -228,15 +232,18 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_read() {
-        let outcomes = |cancel| {
-            Outcomes::from([("upload".to_owned(), Outcome::Passed), ("cancel".to_owned(), cancel)])
-        };
+        let outcomes =
+            |cancel| Outcomes::from([("upload".to_owned(), Outcome::Passed), ("cancel".to_owned(), cancel)]);
         let all = BTreeMap::from([
             ("C", outcomes(Outcome::Passed)),
             ("Python", outcomes(Outcome::Unsupported("not: yet".to_owned()))),
         ]);
         let text = render(&two(), &all);
-        assert!(text.starts_with("| | C | Python |\n|---|---|---|\n| Upload | yes | yes |\n| Cancel | yes | no |\n"));
+        assert!(
+            text.starts_with(
+                "| | C | Python |\n|---|---|---|\n| Upload | yes | yes |\n| Cancel | yes | no |\n"
+            )
+        );
         assert!(text.contains("\n- Python, Cancel: not: yet\n"), "{text}");
         assert_eq!(parse(&text, &two()), all);
     }

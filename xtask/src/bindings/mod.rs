@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-pub(crate) use kit::Kit;
+pub(crate) use kit::{Kit, fresh, words};
 pub(crate) use languages::{LANGUAGES, Language};
 use matrix::{Matrix, Outcomes, Scenario};
 
@@ -50,8 +50,10 @@ pub(crate) const NEEDS: &[Need] = languages::NEEDS;
 /// Runs the languages' tests one after another, then their examples, and checks or writes the matrix.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
-    let languages: Vec<&Language> =
-        LANGUAGES.iter().filter(|language| options.only.is_empty() || options.only.contains(language)).collect();
+    let languages: Vec<&Language> = LANGUAGES
+        .iter()
+        .filter(|language| options.only.is_empty() || options.only.contains(language))
+        .collect();
     let scenarios = matrix::scenarios(&workspace)?;
     let needs: Vec<Need> = languages.iter().flat_map(|language| language.needs).copied().collect();
     let tools = Tools::set_up(&workspace, &needs);
@@ -102,7 +104,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn check(kit: &Kit, language: &Language, scenarios: &[Scenario]) -> anyhow::Result<Outcomes> {
     let results = kit.results(language);
     match fs::remove_file(&results) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context("old results"),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).context("old results");
+        }
         _ => {}
     }
     for (number, mut command) in (language.tests)(kit)?.into_iter().enumerate() {
@@ -110,7 +114,7 @@ fn check(kit: &Kit, language: &Language, scenarios: &[Scenario]) -> anyhow::Resu
         let log = kit.workspace.scratch().join(format!("logs/binding-{}-{number}.log", language.name));
         let finished = process::run(&mut command, Duration::from_secs(60 * language.limit_minutes), &log)?;
         if !finished.success() {
-            bail!("{}: {}\n{}", kit::words(&command), finished.verdict(), finished.output.trim_end());
+            bail!("{}: {}\n{}", words(&command), finished.verdict(), finished.output.trim_end());
         }
     }
     let outcomes = matrix::read(&results, language.name, scenarios)?;
