@@ -182,8 +182,7 @@ fn subjects(kit: &'static Kit, languages: &[&Language], dev: bool) -> anyhow::Re
     let rust: PathBuf = kit.workspace.target.join(if dev { "debug/cost" } else { "dist/cost" });
     let mut subjects = vec![Subject { title: RUST, command: Box::new(move || Ok(kit.command(&rust))) }];
     for language in languages {
-        let Some(cost) = language.cost else { continue };
-        let program = cost(kit).with_context(|| format!("the program in {}", language.title))?;
+        let program = (language.cost)(kit).with_context(|| format!("the program in {}", language.title))?;
         subjects.push(Subject { title: language.title, command: Box::new(move || Ok(program(kit))) });
     }
     Ok(subjects)

@@ -45,6 +45,9 @@ pub(crate) const VENV: Need =
     Need::Program { probe: &["python3", "-c", "import ensurepip, venv"], debian: "python3-venv" };
 /// Other clients of the service, to measure against.
 pub(crate) const CLIENTS: Need = Need::Python { folder: "xtask/clients", env: "PAN123_CLIENTS_PYTHON" };
+/// What makes, checks and tests the wheel.
+pub(crate) const BINDING_PYTHON: Need =
+    Need::Python { folder: "bindings/python", env: "PAN123_BINDING_PYTHON" };
 /// What finds libraries for compilers.
 pub(crate) const PKG_CONFIG: Need =
     Need::Program { probe: &["pkg-config", "--version"], debian: "pkg-config" };

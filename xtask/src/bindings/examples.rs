@@ -6,8 +6,8 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::{
-    Language,
     kit::{Kit, fresh, words},
+    languages::Program,
 };
 use crate::serve::Serve;
 
@@ -23,13 +23,8 @@ struct Created {
     servers: Vec<String>,
 }
 
-/// Runs a language's example.
-pub(super) fn check(kit: &Kit, language: &Language) -> anyhow::Result<()> {
-    run(kit, &|| (language.example)(kit))
-}
-
-/// Runs the example that `example` makes a command for.
-pub(super) fn run(kit: &Kit, example: &dyn Fn() -> anyhow::Result<Command>) -> anyhow::Result<()> {
+/// Runs one language's example.
+pub(super) fn check(kit: &Kit, example: &Program) -> anyhow::Result<()> {
     let folder = kit.folder.join("example");
     fresh(&folder)?;
     let (drive, log) = (folder.join("drive"), folder.join("log.jsonl"));
@@ -43,15 +38,15 @@ pub(super) fn run(kit: &Kit, example: &dyn Fn() -> anyhow::Result<Command>) -> a
     fs::write(&file, &bytes)?;
     let created = create(kit, &serve, &file, &folder)?;
     let server = created.servers.first().context("create names no upload host")?;
-    let slice = |number: &str, file: &Path, range: &[String], token: &str| -> anyhow::Result<Command> {
-        let mut command = example()?;
+    let slice = |number: &str, file: &Path, range: &[String], token: &str| -> Command {
+        let mut command = example(kit);
         command.args([server, &created.preupload_id, number]).arg(file).args(range);
         command.env("PAN123_ACCESS_TOKEN", token).env("PAN123_BASE_URL", &serve.url);
-        Ok(command)
+        command
     };
 
     // What fails says why, does not say the token, and does not end as if it were good.
-    let mut refused = slice("1", &file, &range(0, SLICE_BYTES), "wrong-token-marker")?;
+    let mut refused = slice("1", &file, &range(0, SLICE_BYTES), "wrong-token-marker");
     match kit.sh(&mut refused, 2) {
         Ok(said) => bail!("{} took a wrong token and said {said}", words(&refused)),
         Err(error) => {
@@ -71,7 +66,7 @@ pub(super) fn run(kit: &Kit, example: &dyn Fn() -> anyhow::Result<Command>) -> a
         ("3", &last, Vec::new()),
     ];
     for (number, file, range) in slices {
-        let mut command = slice(number, file, &range, TOKEN)?;
+        let mut command = slice(number, file, &range, TOKEN);
         let said = kit.sh(&mut command, 2)?;
         if said.trim() != format!("slice {number} ok") {
             bail!("{} said {said:?}", words(&command));

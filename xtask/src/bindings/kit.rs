@@ -62,13 +62,6 @@ impl Kit {
         command
     }
 
-    /// The same, in another folder of the workspace.
-    pub(crate) fn command_in(&self, folder: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = self.command(program);
-        command.current_dir(self.workspace.root.join(folder));
-        command
-    }
-
     /// The folder of the library.
     pub(crate) fn lib(&self) -> PathBuf {
         self.prefix.join("lib")

@@ -1,9 +1,9 @@
 //! Each language: what it needs, and the commands that test its binding.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
-use super::Kit;
-use crate::tools::{DEBOOTSTRAP, GO, GXX, Need, PKG_CONFIG, PYTHON, VENV};
+use super::{Kit, fresh};
+use crate::tools::{BINDING_PYTHON, DEBOOTSTRAP, GO, GXX, Need, PKG_CONFIG, PYTHON, VENV};
 
 /// A binding.
 #[derive(Clone, Copy)]
@@ -17,10 +17,10 @@ pub(crate) struct Language {
     pub(crate) limit_minutes: u64,
     /// What builds and tests it, in this order.
     pub(crate) tests: fn(&Kit) -> anyhow::Result<Vec<Command>>,
-    /// Runs its example with one slice, once that has got its arguments.
-    pub(crate) example: fn(&Kit) -> anyhow::Result<Command>,
-    /// Builds its program for `bench bindings`, and says how to run it.
-    pub(crate) cost: Option<fn(&Kit) -> anyhow::Result<Program>>,
+    /// Builds its example that sends one slice.
+    pub(crate) example: fn(&Kit) -> anyhow::Result<Program>,
+    /// Builds its program for `bench bindings`.
+    pub(crate) cost: fn(&Kit) -> anyhow::Result<Program>,
 }
 
 /// A program that is there: what makes commands of it.
@@ -32,9 +32,6 @@ impl PartialEq for Language {
     }
 }
 
-/// All that [`LANGUAGES`] need.
-pub(crate) const NEEDS: &[Need] = &[GXX, PKG_CONFIG, GO, PYTHON, VENV, DEBOOTSTRAP];
-
 /// In the order of the matrix.
 pub(crate) const LANGUAGES: &[Language] = &[
     Language {
@@ -44,7 +41,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         limit_minutes: 5,
         tests: |kit| scenarios(kit, "c"),
         example: |kit| compiled(kit, "examples/c/slice.c"),
-        cost: Some(|kit| built(kit, "benches/bindings/cost.c")),
+        cost: |kit| compiled(kit, "benches/bindings/cost.c"),
     },
     Language {
         name: "cpp",
@@ -53,28 +50,162 @@ pub(crate) const LANGUAGES: &[Language] = &[
         limit_minutes: 5,
         tests: |kit| scenarios(kit, "cpp"),
         example: |kit| compiled(kit, "examples/cpp/slice.cpp"),
-        cost: Some(|kit| built(kit, "benches/bindings/cost.cpp")),
+        cost: |kit| compiled(kit, "benches/bindings/cost.cpp"),
+    },
+    Language {
+        name: "go",
+        title: "Go",
+        needs: &[GO, PKG_CONFIG],
+        limit_minutes: 10,
+        tests: |kit| {
+            let go = |arguments: &[&str]| go(kit, GO_CGO, arguments);
+            let mut checked = go(&["test", "-count=1", "./..."]);
+            checked.env("GOEXPERIMENT", "cgocheck2");
+            Ok(vec![
+                formatted(kit, GO_CGO),
+                go(&["vet", "./..."]),
+                go(&["test", "-race", "-count=1", "./..."]),
+                checked,
+            ])
+        },
+        example: |kit| go_built(kit, GO_EXAMPLE, "."),
+        cost: |kit| go_built(kit, GO_CGO, "./internal/cost/main"),
+    },
+    Language {
+        name: "go-nocgo",
+        title: "Go without cgo",
+        needs: &[GO],
+        limit_minutes: 10,
+        tests: |kit| {
+            let go = |arguments: &[&str]| go(kit, GO_NOCGO, arguments);
+            Ok(vec![go(&["vet", "./..."]), go(&["test", "-count=1", "./..."])])
+        },
+        example: |kit| go_built(kit, GO_EXAMPLE, "."),
+        cost: |kit| go_built(kit, GO_NOCGO, "./internal/cost"),
+    },
+    Language {
+        name: "swift",
+        title: "Swift",
+        needs: &[DEBOOTSTRAP],
+        limit_minutes: 20,
+        tests: |kit| Ok(vec![swift(kit, &["test"])]),
+        example: |kit| swift_built(kit, "examples/swift", "slice"),
+        cost: |kit| swift_built(kit, "bindings/swift/Benchmarks", "cost"),
+    },
+    Language {
+        name: "python",
+        title: "Python",
+        needs: &[PYTHON, VENV, BINDING_PYTHON],
+        limit_minutes: 10,
+        tests: |kit| {
+            install_wheel(kit)?;
+            let python = |arguments: &[&str]| {
+                let mut command = python(kit);
+                command.current_dir(kit.workspace.root.join(PYTHON_FOLDER)).args(["-m"]).args(arguments);
+                command
+            };
+            Ok(vec![python(&["mypy"]), python(&["pytest", "-q"])])
+        },
+        example: |kit| script(kit, "examples/python/slice.py"),
+        cost: |kit| script(kit, "bindings/python/benches/cost.py"),
     },
 ];
 
-/// The scenario program in C or C++.
+// C and C++.
+
+/// The scenario program.
 fn scenarios(kit: &Kit, extension: &str) -> anyhow::Result<Vec<Command>> {
     let source = format!("crates/pan123-capi/tests/scenarios/scenarios.{extension}");
-    Ok(vec![kit.command(kit.compile(&source, &format!("scenarios-{extension}"), &[])?)])
+    Ok(vec![compiled(kit, &source)?(kit)])
 }
 
-fn compiled(kit: &Kit, source: &str) -> anyhow::Result<Command> {
-    Ok(kit.command(kit.compile(source, &source.replace('/', "-"), &[])?))
-}
-
-fn built(kit: &Kit, source: &str) -> anyhow::Result<Program> {
+fn compiled(kit: &Kit, source: &str) -> anyhow::Result<Program> {
     let program = kit.compile(source, &source.replace('/', "-"), &[])?;
     Ok(Box::new(move |kit| kit.command(&program)))
 }
 
-/// The same in Rust, which needs no binding.
-pub(super) fn rust_example(kit: &Kit) -> anyhow::Result<Command> {
+// Go.
+
+const GO_CGO: &str = "bindings/go";
+const GO_NOCGO: &str = "bindings/go/nocgo";
+const GO_EXAMPLE: &str = "examples/go";
+
+fn go(kit: &Kit, folder: &str, arguments: &[&str]) -> Command {
+    let mut command = kit.command("go");
+    command.current_dir(kit.workspace.root.join(folder)).args(arguments);
+    command.env("CGO_ENABLED", if folder == GO_NOCGO { "0" } else { "1" });
+    command
+}
+
+/// Fails, and names them, if files are not as `gofmt` would have them.
+fn formatted(kit: &Kit, folder: &str) -> Command {
+    let mut command = kit.command("sh");
+    command.current_dir(kit.workspace.root.join(folder));
+    command.args(["-c", "files=$(gofmt -l .) && test -z \"$files\" || { echo \"gofmt: $files\"; exit 1; }"]);
+    command
+}
+
+fn go_built(kit: &Kit, folder: &str, package: &str) -> anyhow::Result<Program> {
+    let program =
+        kit.folder.join("bin").join(format!("{}-{}", folder.replace('/', "-"), package.replace('/', "-")));
+    kit.sh(go(kit, folder, &["build", "-o"]).arg(&program).arg(package), 10)?;
+    Ok(Box::new(move |kit| kit.command(&program)))
+}
+
+// Swift, which lives in a folder with another Debian; the task knows how.
+
+fn swift(kit: &Kit, arguments: &[&str]) -> Command {
+    let mut command = kit.command("/proc/self/exe");
+    command.arg("swift").args(arguments);
+    command
+}
+
+fn swift_built(kit: &Kit, folder: &str, program: &str) -> anyhow::Result<Program> {
+    let (folder, program) = (folder.to_owned(), program.to_owned());
+    Ok(Box::new(move |kit| swift(kit, &["run", &folder, &program])))
+}
+
+// Python.
+
+const PYTHON_FOLDER: &str = "bindings/python";
+
+fn python(kit: &Kit) -> Command {
+    kit.command(kit.tools.variable(BINDING_PYTHON).unwrap_or(Path::new("python3")))
+}
+
+/// Makes the wheel and installs it, with the tools that the requirements name and no others.
+fn install_wheel(kit: &Kit) -> anyhow::Result<()> {
+    let wheels = kit.folder.join("wheels");
+    fresh(&wheels)?;
+    let pip = |arguments: &[&str]| {
+        let mut command = python(kit);
+        command.args(["-m", "pip", "--disable-pip-version-check", "--quiet"]).args(arguments);
+        command
+    };
+    let make = ["wheel", "--no-deps", "--no-build-isolation", PYTHON_FOLDER, "--wheel-dir"];
+    kit.sh(pip(&make).arg(&wheels), 5)?;
+    let mut install = pip(&["install", "--no-deps", "--force-reinstall"]);
+    for wheel in std::fs::read_dir(&wheels)? {
+        install.arg(wheel?.path());
+    }
+    kit.sh(&mut install, 5).map(drop)
+}
+
+fn script(kit: &Kit, path: &str) -> anyhow::Result<Program> {
+    install_wheel(kit)?;
+    let path = path.to_owned();
+    Ok(Box::new(move |kit| {
+        let mut command = python(kit);
+        command.arg(&path);
+        command
+    }))
+}
+
+// Rust, which needs no binding.
+
+/// Its example that sends one slice.
+pub(super) fn rust_example(kit: &Kit) -> anyhow::Result<Program> {
     // All packages at once, so that what `cargo test` has built is not built differently.
     kit.sh(kit.workspace.cargo().args(["build", "--workspace", "--example", "slice"]), 45)?;
-    Ok(kit.command(kit.workspace.target.join("debug/examples/slice")))
+    Ok(Box::new(|kit| kit.command(kit.workspace.target.join("debug/examples/slice"))))
 }

@@ -44,9 +44,6 @@ fn language(name: &str) -> Result<&'static Language, String> {
     })
 }
 
-/// What all of them need.
-pub(crate) const NEEDS: &[Need] = languages::NEEDS;
-
 /// Runs the languages' tests one after another, then their examples, and checks or writes the matrix.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
@@ -85,7 +82,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         ran.push((language.title, outcomes));
     }
     if options.only.is_empty()
-        && let Err(error) = examples::run(&kit, &|| languages::rust_example(&kit))
+        && let Err(error) = languages::rust_example(&kit).and_then(|program| examples::check(&kit, &program))
     {
         failed += 1;
         println!("{:<15} FAILED: {error:#}", "example in Rust");
@@ -118,6 +115,7 @@ fn check(kit: &Kit, language: &Language, scenarios: &[Scenario]) -> anyhow::Resu
         }
     }
     let outcomes = matrix::read(&results, language.name, scenarios)?;
-    examples::check(kit, language).context("the example with one slice")?;
+    let example = (language.example)(kit).and_then(|program| examples::check(kit, &program));
+    example.context("the example with one slice")?;
     Ok(outcomes)
 }
