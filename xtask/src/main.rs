@@ -9,6 +9,7 @@ mod bench_upload;
 mod bindings;
 mod capi;
 mod cpp;
+mod fuzz;
 mod header;
 mod measure;
 mod picture;
@@ -16,6 +17,7 @@ mod process;
 mod raw_writer;
 mod serve;
 mod simulate;
+mod soak;
 mod test;
 mod tools;
 mod workspace;
@@ -43,6 +45,10 @@ enum Task {
     Cpp,
     /// Make include/pan123.h from the crate of the C interface.
     Header(header::Options),
+    /// Run the fuzz targets for a while each.
+    Fuzz(fuzz::Options),
+    /// Many small files and one large one with random faults, the client watched and every byte compared.
+    Soak(soak::Options),
     /// Record the program at work for the README.
     Picture,
     /// Run the upload state machine in virtual time: goodput over links, random schedules of faults, scale.
@@ -63,6 +69,8 @@ fn main() -> anyhow::Result<()> {
         Task::Bindings(options) => bindings::run(&options),
         Task::Cpp => cpp::run(),
         Task::Header(options) => header::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
+        Task::Soak(options) => soak::run(&options),
         Task::Picture => picture::run(),
         Task::Simulate(options) => simulate::run_task(&options),
         Task::RawWriter(options) => raw_writer::run(&options),

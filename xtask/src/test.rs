@@ -46,6 +46,8 @@ const STEPS: &[Step] = &[
     step("C++ and plugins", Full, &[GXX, CLANG, SQLITE], 20, &["cargo", "xtask", "cpp"]),
     step("docs", Full, &[], 10, &["cargo", "doc", "--workspace", "--no-deps"]),
     step("first command", Full, &[], 20, &["cargo", "run", "--release", "--bin", "pan123", "--", "upload", "--local", "README.md"]),
+    step("soak", Full, &[], 20, &["cargo", "xtask", "soak", "--files", "300", "--large", "200000000"]),
+    step("fuzz", Full, &[], 30, &["cargo", "xtask", "fuzz", "--seconds", "4"]),
     step("bench upload", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),
 ];
 

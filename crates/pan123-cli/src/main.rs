@@ -1,5 +1,7 @@
 //! The `pan123` program.
 
+#![forbid(unsafe_code)]
+
 mod account;
 mod args;
 mod bars;
