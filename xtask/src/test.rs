@@ -48,7 +48,10 @@ const STEPS: &[Step] = &[
     step("first command", Full, &[], 20, &["cargo", "run", "--release", "--bin", "pan123", "--", "upload", "--local", "README.md"]),
     step("soak", Full, &[], 20, &["cargo", "xtask", "soak", "--files", "300", "--large", "200000000"]),
     step("fuzz", Full, &[], 30, &["cargo", "xtask", "fuzz", "--seconds", "4"]),
+    // It sees to what each language needs by itself, and skips those that cannot be.
+    step("bindings", Full, &[], 60, &["cargo", "xtask", "bindings"]),
     step("bench upload", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),
+    step("bench bindings", Full, &[GXX], 20, &["cargo", "xtask", "bench", "bindings", "--quick"]),
 ];
 
 /// When a step runs.

@@ -187,7 +187,10 @@ fn swift_built(kit: &Kit, package: &str, product: &str) -> anyhow::Result<Progra
 const PYTHON_FOLDER: &str = "bindings/python";
 
 fn python(kit: &Kit) -> Command {
-    kit.command(kit.tools.variable(BINDING_PYTHON).unwrap_or(Path::new("python3")))
+    let mut command = kit.command(kit.tools.variable(BINDING_PYTHON).unwrap_or(Path::new("python3")));
+    // The wheel has a library of its own.
+    command.env_remove("LD_LIBRARY_PATH");
+    command
 }
 
 /// Makes the wheel and installs it, with the tools that the requirements name and no others.
