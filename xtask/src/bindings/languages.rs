@@ -19,8 +19,8 @@ pub(crate) struct Language {
     pub(crate) limit_minutes: u64,
     /// What builds and tests it, in this order.
     pub(crate) tests: fn(&Kit) -> anyhow::Result<Vec<Command>>,
-    /// Builds its example that sends one slice.
-    pub(crate) example: fn(&Kit) -> anyhow::Result<Program>,
+    /// Builds its example that sends one slice, if it has one of its own.
+    pub(crate) example: Option<fn(&Kit) -> anyhow::Result<Program>>,
     /// Builds its program for `bench bindings`.
     pub(crate) cost: fn(&Kit) -> anyhow::Result<Program>,
 }
@@ -42,7 +42,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         needs: &[],
         limit_minutes: 5,
         tests: |kit| scenarios(kit, "c"),
-        example: |kit| compiled(kit, "examples/c/slice.c"),
+        example: Some(|kit| compiled(kit, "examples/c/slice.c")),
         cost: |kit| compiled(kit, "benches/bindings/cost.c"),
     },
     Language {
@@ -51,7 +51,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         needs: &[GXX],
         limit_minutes: 5,
         tests: |kit| scenarios(kit, "cpp"),
-        example: |kit| compiled(kit, "examples/cpp/slice.cpp"),
+        example: Some(|kit| compiled(kit, "examples/cpp/slice.cpp")),
         cost: |kit| compiled(kit, "benches/bindings/cost.cpp"),
     },
     Language {
@@ -63,14 +63,16 @@ pub(crate) const LANGUAGES: &[Language] = &[
             let go = |arguments: &[&str]| go(kit, GO_CGO, arguments);
             let mut checked = go(&["test", "-count=1", "./..."]);
             checked.env("GOEXPERIMENT", "cgocheck2");
+            let stressed = go(&["test", "-count=1", "-tags", "pan123_gcstress", "./..."]);
             Ok(vec![
                 formatted(kit, GO_CGO),
                 go(&["vet", "./..."]),
                 go(&["test", "-race", "-count=1", "./..."]),
                 checked,
+                stressed,
             ])
         },
-        example: |kit| go_built(kit, GO_EXAMPLE, "."),
+        example: Some(|kit| go_built(kit, GO_EXAMPLE, ".")),
         cost: |kit| go_built(kit, GO_CGO, "./internal/cost/main"),
     },
     Language {
@@ -82,7 +84,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
             let go = |arguments: &[&str]| go(kit, GO_NOCGO, arguments);
             Ok(vec![go(&["vet", "./..."]), go(&["test", "-count=1", "./..."])])
         },
-        example: |kit| go_built(kit, GO_EXAMPLE, "."),
+        example: None,
         cost: |kit| go_built(kit, GO_NOCGO, "./internal/cost"),
     },
     Language {
@@ -91,7 +93,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         needs: &[DEBOOTSTRAP],
         limit_minutes: 20,
         tests: |kit| Ok(vec![swift(kit, &[])]),
-        example: |kit| swift_built(kit, "examples/swift", "slice"),
+        example: Some(|kit| swift_built(kit, "examples/swift", "slice")),
         cost: |kit| swift_built(kit, "bindings/swift/Benchmarks", "cost"),
     },
     Language {
@@ -109,7 +111,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
             let types = ["mypy", "tests", "benches", "../../examples/python/slice.py"];
             Ok(vec![python(&["mypy", "-p", "pan123"]), python(&types), python(&["pytest", "-q"])])
         },
-        example: |kit| script(kit, "examples/python/slice.py"),
+        example: Some(|kit| script(kit, "examples/python/slice.py")),
         cost: |kit| script(kit, "bindings/python/benches/cost.py"),
     },
 ];
