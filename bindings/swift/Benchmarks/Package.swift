@@ -4,10 +4,10 @@ import PackageDescription
 let package = Package(
     name: "benchmarks",
     platforms: [.macOS(.v15)],
-    dependencies: [.package(name: "pan123", path: "..")],
+    dependencies: [.package(path: "..")],
     targets: [
         .executableTarget(
-            name: "cost", dependencies: [.product(name: "Pan123", package: "pan123")], path: ".", sources: ["Cost.swift"])
+            name: "cost", dependencies: [.product(name: "Pan123", package: "swift")], path: ".", sources: ["Cost.swift"])
     ],
     swiftLanguageModes: [.v6]
 )

@@ -93,7 +93,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         needs: &[DEBOOTSTRAP],
         limit_minutes: 20,
         tests: |kit| Ok(vec![swift(kit, &[])]),
-        example: Some(|kit| swift_built(kit, "examples/swift", "slice")),
+        example: Some(|kit| swift_built(kit, "examples/swift/slice", "slice")),
         cost: |kit| swift_built(kit, "bindings/swift/Benchmarks", "cost"),
     },
     Language {
