@@ -49,7 +49,10 @@ const STEPS: &[Step] = &[
     step("soak", Full, &[], 20, &["cargo", "xtask", "soak", "--quick"]),
     step("slow lines", Full, &[IPROUTE], 20, &["cargo", "xtask", "links", "--quick"]),
     step("fuzz", Full, &[], 30, &["cargo", "xtask", "fuzz", "--quick", "--seconds", "4"]),
+    // It sees to what each language needs by itself, and skips those that cannot be.
+    step("bindings", Full, &[], 60, &["cargo", "xtask", "bindings"]),
     step("bench upload", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),
+    step("bench bindings", Full, &[GXX], 20, &["cargo", "xtask", "bench", "bindings", "--quick"]),
 ];
 
 /// When a step runs.

@@ -6,7 +6,7 @@ mod dist;
 mod install;
 mod registry;
 
-pub(crate) use install::{Options as InstallOptions, run as install};
+pub(crate) use install::{Options as InstallOptions, install_into, run as install};
 
 use std::{fs, path::Path};
 
