@@ -118,7 +118,7 @@ fn one_stream(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
                 });
             });
         }
-        for (kernel, hash) in PEERS {
+        for (kernel, hash) in PEERS.iter().filter(|_| len <= 16 * MIB) {
             group(criterion, kernel, len).bench_function(format!("two_passes_{name}"), |b| {
                 b.iter(|| {
                     hash(data);
@@ -175,7 +175,7 @@ fn files(criterion: &mut Criterion, data: &[u8]) {
         ("10000_of_4_kib", vec![4 * KIB; 10_000]),
         ("640_of_100_kib", vec![100 * KIB; 640]),
         ("16_of_4_mib", vec![4 * MIB; 16]),
-        ("1_of_512_mib", vec![512 * MIB]),
+        ("1_of_256_mib", vec![256 * MIB]),
     ];
     let best = Kernel::best();
     let options = Options::new(slice_size(16 * MIB)).kernel(best);

@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static void bar(FILE *out, int percent)
+{
+    fprintf(out, "\r[%-50.*s] %3d %%", percent / 2, "##################################################", percent);
+}
+
 static void on_event(uintptr_t ctx, const pan123_event *event)
 {
     FILE *out = (FILE *)ctx;
@@ -12,13 +17,14 @@ static void on_event(uintptr_t ctx, const pan123_event *event)
     switch (event->kind) {
     case PAN123_EV_PROGRESS:
     case PAN123_EV_SLICE:
-        fprintf(out, "\r[%-50.*s] %3d %%", percent / 2, "##################################################", percent);
+        bar(out, percent);
         break;
     case PAN123_EV_RETRY:
         fprintf(out, "\ntrying again: %s\n", event->text);
         break;
     case PAN123_EV_COMPLETED:
-        fprintf(out, "\rdone, file id %lld\n", (long long)event->value);
+        bar(out, 100); /* Also where the service had the content already and nothing was sent. */
+        fprintf(out, "\ndone, file id %lld\n", (long long)event->value);
         break;
     default: /* Other kinds, and those that later versions add. */
         break;

@@ -14,18 +14,25 @@ public:
         switch (event.kind) {
         case EventKind::progress:
         case EventKind::slice:
-            std::printf("\r[%-50s] %3d %%", std::string(static_cast<std::size_t>(percent / 2), '#').c_str(), percent);
+            draw(percent);
             break;
         case EventKind::retry:
             std::printf("\ntrying again: %s\n", std::string(event.text).c_str());
             break;
         case EventKind::completed:
-            std::printf("\rdone, file id %lld\n", static_cast<long long>(event.value));
+            draw(100); // Also where the service had the content already and nothing was sent.
+            std::printf("\ndone, file id %lld\n", static_cast<long long>(event.value));
             break;
         default: // Other kinds, and those that later versions add.
             break;
         }
         std::fflush(stdout);
+    }
+
+private:
+    static void draw(int percent)
+    {
+        std::printf("\r[%-50s] %3d %%", std::string(static_cast<std::size_t>(percent / 2), '#').c_str(), percent);
     }
 };
 

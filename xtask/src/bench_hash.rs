@@ -207,17 +207,17 @@ impl Report {
             }
         }
         for case in
-            ["files_10000_of_4_kib", "files_640_of_100_kib", "files_16_of_4_mib", "files_1_of_512_mib"]
+            ["files_10000_of_4_kib", "files_640_of_100_kib", "files_16_of_4_mib", "files_1_of_256_mib"]
         {
             let ours = self.fastest(case, |kernel| !is_peer(kernel));
             if let (Some((ours, our_speed)), Some(read)) = (ours, self.speed("peer-read", case)) {
                 println!("{case}: {ours} / reading alone = {:.2}", our_speed / read);
             }
         }
-        let file = self.fastest("files_1_of_512_mib", |kernel| !is_peer(kernel));
-        let memory = self.fastest("memory_1_of_512_mib", |kernel| !is_peer(kernel));
+        let file = self.fastest("files_1_of_256_mib", |kernel| !is_peer(kernel));
+        let memory = self.fastest("memory_1_of_256_mib", |kernel| !is_peer(kernel));
         if let (Some((_, file)), Some((_, memory))) = (file, memory) {
-            println!("one file of 512 MiB / the same in memory = {:.3}", file / memory);
+            println!("one file of 256 MiB / the same in memory = {:.3}", file / memory);
         }
     }
 
@@ -277,7 +277,7 @@ impl Report {
                         by_kernel("files_10000_of_4_kib", "10 000 of 4 KiB"),
                         by_kernel("files_640_of_100_kib", "640 of 100 KiB"),
                         by_kernel("files_16_of_4_mib", "16 of 4 MiB"),
-                        by_kernel("files_1_of_512_mib", "1 of 512 MiB"),
+                        by_kernel("files_1_of_256_mib", "1 of 256 MiB"),
                     ],
                 ),
             ),

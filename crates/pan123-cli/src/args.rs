@@ -63,17 +63,29 @@ pub(crate) fn parse() -> Args {
     };
     let wants_json = std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == "--json");
     if error.use_stderr() && wants_json {
-        let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let message = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            "no command was given"
+            "no command was given".to_owned()
         } else {
-            message
+            on_one_line(&error.render().to_string())
         };
         // Whoever does not read it will see the exit code.
-        let _ = writeln!(std::io::stdout(), "{}", console::usage_line(message));
+        let _ = writeln!(std::io::stdout(), "{}", console::usage_line(&message));
+        std::process::exit(error.exit_code());
     }
     error.exit()
+}
+
+/// What clap says, without the usage and the pointer to the help below it.
+fn on_one_line(text: &str) -> String {
+    let words = text.trim_start_matches("error: ").lines();
+    let words =
+        words.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    words
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace(" tip: ", "; tip: ")
 }
 
 /// The description that completions are made from.
@@ -94,7 +106,8 @@ Settings: a flag wins over the environment, which wins over the configuration fi
   PAN123_ACCESS_TOKEN                        a ready access token
   PAN123_CLIENT_ID, PAN123_CLIENT_SECRET     a developer's id and secret
   PAN123_REFRESH_TOKEN                       with an app's id and secret
-  PAN123_BASE_URL                            another API host
+  PAN123_BASE_URL                            another API host; with http:// your token and files
+                                             can be read by everyone on the way
   PAN123_STATE_DIR                           where tokens and unfinished uploads are kept
   PAN123_CONFIG                              the configuration file; else
                                              $XDG_CONFIG_HOME/pan123/config.toml

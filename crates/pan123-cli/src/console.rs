@@ -101,11 +101,18 @@ impl Console {
         }
     }
 
-    /// An error: what failed and what to do about it, or its line of JSON.
+    /// An error: what failed and what to do about it, or its line of JSON, after one that says whether the same
+    /// command goes on from there.
     ///
     /// `path`: which file it is about, when there are several.
     pub(crate) fn error(&self, path: Option<&str>, error: &Error) {
-        if self.0.json { self.json(&Failed::new(path, error)) } else { self.note(words(path, error)) }
+        if !self.0.json {
+            return self.note(words(path, error));
+        }
+        if error.is_resumable() {
+            self.json(&Resumable { event: "resumable", path });
+        }
+        self.json(&Failed::new(path, error));
     }
 
     /// Nobody reads stdout any more.
@@ -158,6 +165,14 @@ impl Console {
     }
 }
 
+/// The line before that of an upload that failed, if the same command again goes on from there.
+#[derive(Serialize)]
+struct Resumable<'a> {
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+}
+
 /// The last line of an upload or another command that failed.
 #[derive(Serialize)]
 struct Failed<'a> {
@@ -168,8 +183,6 @@ struct Failed<'a> {
     http_status: Option<u16>,
     trace_id: Option<&'a str>,
     advice: &'a str,
-    /// The same command again goes on from here.
-    resumable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
 }
@@ -187,7 +200,6 @@ impl<'a> Failed<'a> {
             http_status: error.http_status(),
             trace_id: error.trace_id(),
             advice: error.advice(),
-            resumable: error.is_resumable(),
             path,
         }
     }

@@ -178,6 +178,11 @@ impl Summary {
     }
 }
 
+/// The last line of a batch with nothing in it.
+pub(crate) fn summary_of_none(console: &Console) {
+    console.json(&Summary { event: "summary", ..Summary::default() });
+}
+
 /// Runs work that may block on a thread that may.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,

@@ -71,7 +71,8 @@ impl Local {
                     .with_advice("Make sure that nothing writes to the file, and upload it again."))
             }
             Err(error) => {
-                Err(Error::new(ErrorKind::Source, "compare", format!("{}: {error}", path.display())))
+                Err(Error::new(ErrorKind::Source, "compare", format!("{}: {error}", path.display()))
+                    .with_advice("Both files must stay where they are until the upload has ended."))
             }
         }
     }
@@ -85,7 +86,11 @@ pub(crate) fn emulator_error(error: &pan123_emulator::Error) -> Error {
             (ErrorKind::Usage, "Correct it; \"pan123 help serve\" explains the options.")
         }
         Kind::Listen => (ErrorKind::Usage, "Choose another port, or 0 for any free one."),
-        _ => (ErrorKind::Store, "Choose another folder, or stop the emulator that uses this one."),
+        Kind::Log => (ErrorKind::Store, "Name another file with --log, in a folder where it can be written."),
+        _ => (
+            ErrorKind::Store,
+            "Choose another folder: one that can be written to, and that no other emulator uses.",
+        ),
     };
     Error::new(kind, "start emulator", error.to_string()).with_advice(advice)
 }

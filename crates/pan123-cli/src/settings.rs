@@ -15,7 +15,8 @@ use serde::{Deserialize, Deserializer, de};
 #[derive(Clone, Default, Deserialize, clap::Args)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Layer {
-    /// Address of the service's API, for example an emulator's
+    /// Address of the service's API, for example an emulator's. With http://, your token and your files can be read
+    /// by everyone on the way
     #[arg(long, value_name = "URL", help_heading = "Account")]
     pub(crate) base_url: Option<String>,
 
@@ -55,7 +56,8 @@ pub(crate) struct Layer {
     #[arg(long, num_args = 0, default_missing_value = "true", help_heading = "Network")]
     pub(crate) vip: Option<bool>,
 
-    /// How long to keep trying when nothing gets through, such as 90s, 10m or 2h [default: 60s]
+    /// How long to keep trying when nothing gets through, such as 90s, 10m or 2h. Where the service itself says that
+    /// there are too many requests, the end comes after this time and 20 refusals in a row [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Network")]
     #[serde(deserialize_with = "written_time")]
     pub(crate) retry_for: Option<Duration>,
@@ -257,7 +259,7 @@ fn file(named: Option<&Path>) -> Result<Layer, Error> {
 }
 
 /// Reads a configuration file. Its text is in no error, because there may be secrets in it.
-fn parse(text: &str) -> Result<Layer, String> {
+pub(crate) fn parse(text: &str) -> Result<Layer, String> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
         let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();

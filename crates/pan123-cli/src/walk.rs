@@ -64,6 +64,11 @@ impl Files {
         self.many
     }
 
+    /// The only file that there is, if it is the only one for sure.
+    pub(crate) fn only_one(&self) -> Option<PathBuf> {
+        self.paths.first().filter(|_| !self.many).cloned()
+    }
+
     /// Finds the files, on a thread of its own, as fast as they are taken.
     pub(crate) fn find(self) -> Receiver<Job> {
         let (jobs, found) = mpsc::channel(AHEAD);
@@ -91,7 +96,8 @@ impl Files {
             (None, Some(name)) => utf8(name, path)?,
             (None, None) => {
                 let message = format!("{} has no name of its own", path.display());
-                return Err(Error::new(ErrorKind::Source, "name file", message));
+                return Err(Error::new(ErrorKind::Source, "name file", message)
+                    .with_advice("Give it a name in the drive with --name."));
             }
         };
         Ok(self.destination.target(&[name]))
@@ -126,7 +132,8 @@ impl Files {
         }
         if is_empty {
             let message = format!("there is no file in {}", root.display());
-            give(jobs, root, Err(Error::new(ErrorKind::Source, "read directory", message)))?;
+            let error = Error::new(ErrorKind::Source, "read directory", message);
+            give(jobs, root, Err(error.with_advice("Name a file, or a directory with files in it.")))?;
         }
         Some(())
     }

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Listen,
     /// The folder could not be used: not writable, in use by another emulator, or its index is damaged.
     Storage,
+    /// The request log could not be opened.
+    Log,
 }
 
 impl Error {
@@ -40,7 +42,7 @@ impl Error {
         Self { kind, step, detail: format!("{detail}: {source}"), source: Some(source) }
     }
 
-    /// For `map_err` around a file operation.
+    /// For `map_err` around a file operation of the drive.
     pub(crate) fn storage(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::io(ErrorKind::Storage, step, path.display(), source)
     }

@@ -21,6 +21,8 @@
 //!
 //! `docs/emulator.md` is the guide: the calls, the folder, and the fault scripts.
 
+#![forbid(unsafe_code)]
+
 mod emulator;
 mod error;
 mod options;

@@ -12,7 +12,7 @@ use std::{
 use pan123_proto::Endpoint;
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// How many requests are kept in memory; the oldest go first. The file keeps all.
 const KEPT_MAX: usize = 200_000;
@@ -86,7 +86,8 @@ impl Log {
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, Error> {
         let open = |path: &Path| {
             let file = OpenOptions::new().append(true).create(true).open(path);
-            file.map(Mutex::new).map_err(Error::storage("open request log", path))
+            file.map(Mutex::new)
+                .map_err(|error| Error::io(ErrorKind::Log, "open request log", path.display(), error))
         };
         Ok(Self { kept: Mutex::default(), file: path.map(open).transpose()? })
     }

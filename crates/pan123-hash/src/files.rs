@@ -1,72 +1,81 @@
-//! Many files at once: one thread reads them in batches, another takes each batch through the lanes.
+//! Many files at once: a few threads, each of which reads a batch and takes it through the lanes.
+//!
+//! A thread hashes what it has read itself, because the bytes are in its core's cache; handing each batch to
+//! another core costs more time than hashing it.
 
-use std::{collections::HashMap, path::Path, sync::mpsc, thread};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{atomic::AtomicUsize, mpsc},
+    thread,
+};
 
 use sha1::{Digest, Sha1};
 
 use crate::{
     Digests, Error, Kernel, Options,
     chain::{Chain, digest},
+    file::hash_file,
     input::read_error,
     reader::{Batch, Content, Reader},
     schedule::{Feed, Job, Then, run},
 };
 
-/// Batches in rotation between the thread that reads and the one that hashes.
-const BATCHES: usize = 3;
+/// Threads at most. A disk answers that many at once, and more than two are faster than most can read.
+const THREADS_MAX: usize = 4;
 
 /// Hashes many regular files, each for itself.
 ///
-/// Calls `each` once for each of `paths`, with its place in `paths`, as soon as it is done; that is not
-/// always in order. What goes wrong with one file leaves the others alone. After a cancel, the files not done
-/// get
-/// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+/// Calls `each` once for each of `paths`, with its place in `paths`, as soon as it is done; that is not always in
+/// order. What goes wrong with one file leaves the others alone. After a cancel, the files not done get
+/// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). `each` and the progress callback are called on the
+/// calling thread.
 ///
-/// Small files are as fast as they can be read. Up to 32 files are open at a time, and 6 MiB are in memory.
+/// Small files are as fast as they can be read. Uses up to four threads, each with up to 32 open files and
+/// 0.5 MiB of memory.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Kernel`](crate::ErrorKind::Kernel) when the environment names a kernel that cannot be used, and
-/// [`ErrorKind::Read`](crate::ErrorKind::Read) when the system gives no thread; `each` is not called then. The errors of files are those of [`hash_file`](crate::hash_file).
+/// [`ErrorKind::Read`](crate::ErrorKind::Read) when the system gives no thread; `each` is not called then. The
+/// errors of files are those of [`hash_file`](crate::hash_file).
 pub fn hash_many<P: AsRef<Path> + Sync>(
     paths: &[P],
     options: &Options,
     mut each: impl FnMut(usize, Result<Digests, Error>),
 ) -> Result<(), Error> {
-    let mut hasher =
-        Hasher { kernel: options.chosen_kernel()?, options, started: HashMap::new(), bytes_hashed: 0 };
-    let (full_sender, full) = mpsc::sync_channel::<Batch>(BATCHES);
-    let (empty, empty_receiver) = mpsc::channel::<Batch>();
-    for _ in 0..BATCHES {
-        let _ = empty.send(Batch::new());
+    let kernel = options.chosen_kernel()?;
+    // One file has nothing to share the lanes with, but it can be read ahead.
+    if let [path] = paths {
+        each(0, hash_file(path, &options.kernel(kernel)));
+        return Ok(());
     }
-    let read = move || {
-        let mut reader = Reader::new(paths);
-        // The other side hangs up when it is cancelled.
-        for mut batch in empty_receiver {
-            if !reader.fill(&mut batch) || full_sender.send(batch).is_err() {
-                return;
-            }
-        }
-    };
+    let next = AtomicUsize::new(0);
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX).min(paths.len());
+    let (sender, receiver) = mpsc::sync_channel::<Done>(threads);
     let mut done = vec![false; paths.len()];
     thread::scope(|scope| {
-        thread::Builder::new()
-            .name("pan123-read".into())
-            .spawn_scoped(scope, read)
-            .map_err(|error| read_error(error, "start a thread to read"))?;
-        // Both ends belong to this closure, so that they are gone before the scope waits for the reader.
-        let (full, empty) = (full, empty);
-        for mut batch in full {
-            if options.check_cancelled().is_err() {
-                break;
+        for count in 0..threads {
+            let (sender, next) = (sender.clone(), &next);
+            let work = move || work(paths, next, kernel, options, &sender);
+            if let Err(error) = thread::Builder::new().name("pan123-hash".into()).spawn_scoped(scope, work) {
+                // Those that there are do the work of all.
+                if count == 0 {
+                    return Err(read_error(error, "start a thread to read"));
+                }
             }
-            hasher.take(&mut batch, &mut |file, result| {
+        }
+        drop(sender);
+        // It belongs to this closure, so that it is gone before the scope waits for the threads.
+        let receiver = receiver;
+        let mut bytes_hashed = 0;
+        for Done { bytes, files } in receiver {
+            for (file, result) in files {
                 done[file] = true;
                 each(file, result.map_err(|error| error.at(paths[file].as_ref())));
-            });
-            options.report(hasher.bytes_hashed);
-            let _ = empty.send(batch);
+            }
+            bytes_hashed += bytes;
+            options.report(bytes_hashed);
         }
         Ok(())
     })?;
@@ -76,12 +85,35 @@ pub fn hash_many<P: AsRef<Path> + Sync>(
     Ok(())
 }
 
+/// What came out of one batch.
+struct Done {
+    bytes: u64,
+    files: Vec<(usize, Result<Digests, Error>)>,
+}
+
+/// Reads and hashes batch after batch until no file is left, or nobody wants the results.
+fn work<P: AsRef<Path>>(
+    paths: &[P],
+    next: &AtomicUsize,
+    kernel: Kernel,
+    options: &Options,
+    sender: &mpsc::SyncSender<Done>,
+) {
+    let mut reader = Reader::new(paths, next);
+    let mut hasher = Hasher { kernel, options, started: HashMap::new() };
+    let mut batch = Batch::new();
+    while options.check_cancelled().is_ok() && reader.fill(&mut batch) {
+        if sender.send(hasher.take(&mut batch)).is_err() {
+            return;
+        }
+    }
+}
+
 struct Hasher<'a> {
     kernel: Kernel,
     options: &'a Options<'a>,
     /// Files of which some pieces have come, by their place in the list.
     started: HashMap<usize, Started>,
-    bytes_hashed: u64,
 }
 
 /// A file of which some pieces have come.
@@ -102,10 +134,11 @@ enum Target {
 }
 
 impl Hasher<'_> {
-    fn take(&mut self, batch: &mut Batch, each: &mut dyn FnMut(usize, Result<Digests, Error>)) {
+    fn take(&mut self, batch: &mut Batch) -> Done {
+        let mut done = Done { bytes: 0, files: Vec::with_capacity(batch.pieces.len()) };
         let mut files = Vec::with_capacity(batch.pieces.len());
         let mut contents = Vec::with_capacity(batch.pieces.len());
-        for piece in std::mem::take(&mut batch.pieces) {
+        for piece in batch.pieces.drain(..) {
             match piece.content {
                 Ok(content) => {
                     files.push((piece.file, self.start(piece.file, &content)));
@@ -113,19 +146,20 @@ impl Hasher<'_> {
                 }
                 Err(error) => {
                     self.started.remove(&piece.file);
-                    each(piece.file, Err(error));
+                    done.files.push((piece.file, Err(error)));
                 }
             }
         }
         self.hash(batch, &contents, &mut files);
         for ((file, started), content) in files.into_iter().zip(&contents) {
-            self.bytes_hashed += batch.bytes(content).len() as u64;
+            done.bytes += batch.bytes(content).len() as u64;
             if content.last {
-                each(file, Ok(started.finish(self.options)));
+                done.files.push((file, Ok(started.finish(self.options))));
             } else {
                 self.started.insert(file, started);
             }
         }
+        done
     }
 
     fn start(&mut self, file: usize, content: &Content) -> Started {

@@ -3,18 +3,23 @@
 //! A *batch* is a buffer with pieces of files in it: many whole files if they are small, or one piece each of
 //! several larger ones, so that a batch is work for many lanes. No file has two pieces in one batch.
 
-use std::{collections::VecDeque, ops::Range, path::Path};
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use crate::{
     Error, FileInput,
     input::{Before, read_error, read_full},
 };
 
-/// Room for data in a batch, in bytes. Three batches are about, and together they should not leave the cache.
-const ROOM: usize = 2 << 20;
+/// Room for data in a batch, in bytes; half of a core's own cache, so that what was read is still there to hash.
+const ROOM: usize = 512 << 10;
 
 /// The shortest piece of a file that does not fit into a batch as a whole, if many files share it.
-const PIECE_MIN: usize = 64 << 10;
+const PIECE_MIN: usize = 16 << 10;
 
 /// Files held open at a time, which is as many as there are lanes.
 const OPEN_MAX: usize = ROOM / PIECE_MIN;
@@ -73,10 +78,10 @@ impl Batch {
     }
 }
 
-/// Reads the files of `paths` in order, several of them at once if they are large.
+/// Reads files of `paths`, several of them at once if they are large. The readers of the same list share `next`.
 pub(crate) struct Reader<'a, P> {
     paths: &'a [P],
-    next: usize,
+    next: &'a AtomicUsize,
     open: VecDeque<Open>,
 }
 
@@ -88,23 +93,25 @@ struct Open {
 }
 
 impl<'a, P: AsRef<Path>> Reader<'a, P> {
-    pub(crate) fn new(paths: &'a [P]) -> Self {
-        Self { paths, next: 0, open: VecDeque::new() }
+    pub(crate) fn new(paths: &'a [P], next: &'a AtomicUsize) -> Self {
+        Self { paths, next, open: VecDeque::new() }
     }
 
     /// Fills the batch; false when nothing was left.
     pub(crate) fn fill(&mut self, batch: &mut Batch) -> bool {
         batch.clear();
-        let files = self.open.len() + self.paths.len() - self.next;
+        let files = self.open.len() + self.paths.len().saturating_sub(self.next.load(Ordering::Relaxed));
         let share = (ROOM / files.max(1)).max(PIECE_MIN) / LINE * LINE;
         for _ in 0..self.open.len() {
             if let Some(open) = self.open.pop_front() {
                 self.read(open, share, batch);
             }
         }
-        while self.next < self.paths.len() && self.open.len() < OPEN_MAX && batch.room() >= LINE {
-            let file = self.next;
-            self.next += 1;
+        while self.open.len() < OPEN_MAX && batch.room() >= LINE {
+            let file = self.next.fetch_add(1, Ordering::Relaxed);
+            if file >= self.paths.len() {
+                break;
+            }
             match FileInput::open_with_metadata(self.paths[file].as_ref()) {
                 Ok((input, metadata)) => {
                     let before = Before::of_file(&metadata);

@@ -13,7 +13,7 @@ use crate::endpoint::Endpoint;
 #[non_exhaustive]
 pub enum Class {
     // What the service says.
-    /// The token is missing, expired, or was pushed out by a newer one. Renew it once.
+    /// The token is missing, expired, or was pushed out by a newer one. Renew it.
     Auth,
     /// Too many logins, or no right to the API at all. Renewing makes it worse.
     LoginRefused,
@@ -117,7 +117,8 @@ impl Class {
     }
 }
 
-/// The shortest secret that is looked for. Those of the service have 32 and more.
+/// Shorter secrets are hidden only where they stand alone, or they would be found inside ordinary words. Those of the
+/// service have 32 characters and more.
 const SECRET_LEN_MIN: usize = 8;
 
 /// One failed request, in the server's words where it spoke.
@@ -157,13 +158,16 @@ impl Failure {
     ///
     /// Decoding hides what looks like a token; whoever sent the request knows what it was and calls
     /// this on top, because some servers repeat the request in their errors. Secrets of less than 8 bytes are
-    /// left alone: they are made up for a test, and would be found inside ordinary words.
+    /// replaced where no letter or digit is next to them.
     pub fn hide(&mut self, secret: &str) {
+        if secret.is_empty() {
+            return;
+        }
+        self.message = without(&self.message, secret);
+        self.trace_id = self.trace_id.take().map(|id| without(&id, secret));
         if secret.len() < SECRET_LEN_MIN {
             return;
         }
-        self.message = self.message.replace(secret, HIDDEN);
-        self.trace_id = self.trace_id.take().map(|id| id.replace(secret, HIDDEN));
         let Some(words) = self.message.strip_suffix('…') else { return };
         // Shorter beginnings are as likely chance as secret.
         let cut =
@@ -175,6 +179,24 @@ impl Failure {
 }
 
 const HIDDEN: &str = "[hidden]";
+
+fn without(text: &str, secret: &str) -> String {
+    if secret.len() >= SECRET_LEN_MIN {
+        return text.replace(secret, HIDDEN);
+    }
+    let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
+    let is_word = |c: char| c.is_ascii_alphanumeric();
+    while let Some(at) = rest.find(secret) {
+        let (before, after) = (&rest[..at], &rest[at + secret.len()..]);
+        let before_it = before.chars().next_back().or_else(|| shown.chars().next_back());
+        let alone = !before_it.is_some_and(is_word) && !after.starts_with(is_word);
+        shown.push_str(before);
+        shown.push_str(if alone { HIDDEN } else { secret });
+        rest = after;
+    }
+    shown.push_str(rest);
+    shown
+}
 
 impl fmt::Display for Failure {
     /// For example `slice: 分片md5校验失败 (code 1, HTTP 200, trace 6a1f…)`.
@@ -209,6 +231,23 @@ mod tests {
             assert_eq!(failure.trace_id.as_deref(), Some("[hidden]"));
             failure.hide("");
             assert_eq!(failure.message, shown);
+        }
+    }
+
+    #[test]
+    fn a_short_secret_is_hidden_where_it_stands_alone() {
+        for (message, shown) in [
+            ("Bearer ab1, \"ab1\"", "Bearer [hidden], \"[hidden]\""),
+            ("令牌ab1无效", "令牌[hidden]无效"),
+            ("ab1", "[hidden]"),
+            ("cab1 ab12 ab1ab1", "cab1 ab12 ab1ab1"),
+            ("ab1=ab1", "[hidden]=[hidden]"),
+        ] {
+            let mut failure = Failure::local(Endpoint::Slice, Class::Refused, message);
+            failure.trace_id = Some("t-ab1".into());
+            failure.hide("ab1");
+            assert_eq!(failure.message, shown);
+            assert_eq!(failure.trace_id.as_deref(), Some("t-[hidden]"));
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Nothing here does I/O, reads a clock or draws a random number of its own: time and seeds come
 //! in as arguments, so that everything that makes an uploader good or bad is tested without a socket.
 
+#![forbid(unsafe_code)]
+
 mod classify;
 pub mod decode;
 mod digest;

@@ -186,7 +186,7 @@ impl Simple {
                 };
                 self.finish(Outcome::Completed(done));
             }
-            Reply::NotYet | Reply::Hosts(_) => self.complete_at = Some(now + POLL_EVERY),
+            Reply::NotYet | Reply::Nameless | Reply::Hosts(_) => self.complete_at = Some(now + POLL_EVERY),
         }
     }
 

@@ -17,6 +17,8 @@
 //! assert_eq!(story.violations, Vec::<String>::new());
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod fixed;
 mod machine;
 mod network;

@@ -27,6 +27,11 @@ const JOB_FRAME_COUNT: usize = 4;
 /// Frames read ahead below which the next such trip starts.
 const READ_AHEAD_MIN: usize = 2;
 
+/// Bytes after which the connection stands back once. While the socket takes all it is given, its task is
+/// always ready, and tokio looks for news from sockets only at every 61st task it runs: an early answer
+/// would be seen some 60 MiB late.
+const TURN_LEN: usize = 1 << 20;
+
 /// A [`Body`] on its way out.
 pub(crate) struct Outgoing {
     flow: Arc<Flow>,
@@ -37,6 +42,9 @@ pub(crate) struct Outgoing {
     /// Whether to say `Content-Length: 0`, which POST needs and GET goes without.
     says_empty: bool,
     ahead: Ahead,
+    /// Bytes handed over since the connection stood back.
+    turn_len: usize,
+    standing_back: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
     next: Option<(Piece, Option<Pin<Box<Sleep>>>)>,
 }
 
@@ -59,7 +67,18 @@ impl Outgoing {
     ) -> Self {
         let segments = body.segments().collect();
         let len_left = body.len();
-        Self { flow, pool, pace, segments, len_left, says_empty, ahead: Ahead::default(), next: None }
+        Self {
+            flow,
+            pool,
+            pace,
+            segments,
+            len_left,
+            says_empty,
+            ahead: Ahead::default(),
+            turn_len: 0,
+            standing_back: None,
+            next: None,
+        }
     }
 
     /// The next piece of the front segment; `None` at the body's end.
@@ -93,6 +112,14 @@ impl http_body::Body for Outgoing {
         if this.flow.asked(cx) {
             return Poll::Pending; // until the connection is dropped
         }
+        if this.turn_len >= TURN_LEN {
+            this.turn_len = 0;
+            this.standing_back = Some(Box::pin(tokio::task::yield_now()));
+        }
+        if let Some(turn) = &mut this.standing_back {
+            ready!(turn.as_mut().poll(cx));
+            this.standing_back = None;
+        }
         if this.next.is_none() {
             match ready!(this.poll_piece(cx)) {
                 None => return Poll::Ready(None),
@@ -118,6 +145,7 @@ impl http_body::Body for Outgoing {
             return Poll::Pending; // `Flow::taken` wakes
         }
         this.len_left -= len as u64;
+        this.turn_len += len;
         Poll::Ready(Some(Ok(Frame::data(piece.into_frame(this.flow.clone())))))
     }
 

@@ -343,11 +343,8 @@ async fn a_socks_proxy_is_asked_for_the_host() {
     }
 }
 
-/// Runs in a process of its own, with a proxy in its environment.
-#[tokio::test]
-#[ignore = "started by the test below"]
-async fn child_with_a_proxy_in_its_environment() {
-    let local: SocketAddr = std::env::var("PAN123_TEST_LOCAL").unwrap().parse().unwrap();
+/// What the test below does in a process of its own, with a proxy in its environment.
+async fn with_a_proxy_in_the_environment(local: SocketAddr) {
     for len in [10, 100_000] {
         let builder = || HttpTransport::builder().plain_http(PlainHttp::anywhere());
         assert_eq!(through(builder(), post("http://far.invalid/", slice(len))).await.unwrap().status, 200);
@@ -363,9 +360,12 @@ async fn child_with_a_proxy_in_its_environment() {
 
 #[tokio::test]
 async fn the_environment_names_the_proxy_but_not_for_this_machine() {
+    if let Ok(local) = std::env::var("PAN123_TEST_LOCAL") {
+        return with_a_proxy_in_the_environment(local.parse().unwrap()).await;
+    }
     let ((proxy, mut by_proxy), (local, mut directly)) = (common::recorder(), common::recorder());
     let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "child_with_a_proxy_in_its_environment"])
+        .args(["--exact", "the_environment_names_the_proxy_but_not_for_this_machine"])
         .env("http_proxy", format!("http://{proxy}"))
         .env("PAN123_TEST_LOCAL", local.to_string())
         .env_remove("no_proxy")

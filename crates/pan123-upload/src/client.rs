@@ -8,7 +8,7 @@ use std::{
 
 use pan123_hash::cache::Cache;
 use pan123_proto::{
-    Endpoint, Md5,
+    Class, Endpoint, Failure, Md5,
     machine::{Link, LinkPolicy, Parallel, Policy, Reply},
     names,
     wire::{self, SliceFields},
@@ -328,18 +328,24 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create); [`ErrorKind::Usage`] for a range outside the source.
+    /// As [`create`](Self::create); [`ErrorKind::Usage`] for a server that is no address, for a preupload id that is
+    /// empty or holds control characters, and for a range that is empty or outside the source.
     pub async fn slice(&self, slice: SliceUpload) -> Result<(), Error> {
         let SliceUpload { server, preupload_id, slice_no, md5, source, offset, len } = slice;
         let usage = |message: String| Error::new(ErrorKind::Usage, "slice", message).with_slice_no(slice_no);
         if slice_no == 0 {
             return Err(usage("slices are counted from 1".into()));
         }
+        check_preupload_id("slice", &preupload_id).map_err(|error| error.with_slice_no(slice_no))?;
+        self.check_server("slice", &server).map_err(|error| error.with_slice_no(slice_no))?;
         let size = source.size();
         let rest = size.checked_sub(offset).ok_or_else(|| {
             usage(format!("the slice starts at byte {offset}, and the source has only {size} bytes"))
         })?;
         let len = len.unwrap_or(rest);
+        if len == 0 {
+            return Err(usage("the slice has no bytes".into()));
+        }
         if len > rest {
             return Err(usage(format!("the slice has {len} bytes, and only {rest} follow byte {offset}")));
         }
@@ -359,9 +365,18 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
+    /// As [`create`](Self::create); [`ErrorKind::Usage`] for a preupload id that is empty or holds control characters;
+    /// [`ErrorKind::Server`] when the service calls the file complete and names no id.
     pub async fn complete(&self, preupload_id: &str) -> Result<Option<i64>, Error> {
+        check_preupload_id("upload_complete", preupload_id)?;
         let reply = self.paced(Endpoint::Complete, self.0.service.complete(preupload_id)).await?;
+        if reply == Reply::Nameless {
+            let words = "the service calls the file complete, but names no file id";
+            let failure = Failure::local(Endpoint::Complete, Class::Verifying, words);
+            return Err(Error::from(failure).with_advice(
+                "Ask again in a while; if that does not help, look for the file in the drive.",
+            ));
+        }
         Ok(stored(&reply))
     }
 
@@ -378,13 +393,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create); [`ErrorKind::Usage`] when `size` is not that of the source.
+    /// As [`create`](Self::create); [`ErrorKind::Usage`] for a server that is no address, and when `size` is not that of
+    /// the source.
     pub async fn single(
         &self,
         server: &str,
         fields: &wire::SingleFields<'_>,
         source: Source,
     ) -> Result<Option<i64>, Error> {
+        self.check_server("single_create", server)?;
         let len = source.size();
         if fields.size != len {
             let message = format!("the size given is {} bytes, and the source has {len}", fields.size);
@@ -447,6 +464,14 @@ impl Client {
         self.paced(Endpoint::UserInfo, self.0.service.user_info()).await
     }
 
+    fn check_server(&self, step: &'static str, server: &str) -> Result<(), Error> {
+        let named = ServerUrl::named_by_service(server, &self.0.service.plain_http);
+        named.map(drop).map_err(|error| {
+            Error::new(ErrorKind::Usage, step, error.to_string())
+                .with_advice("Give an upload host as create or domain names it, such as https://HOST.")
+        })
+    }
+
     /// Sends a request when its turn has come, and lets the link learn from the answer.
     async fn paced<T>(
         &self,
@@ -476,6 +501,17 @@ impl Client {
         }
         result
     }
+}
+
+fn check_preupload_id(step: &'static str, id: &str) -> Result<(), Error> {
+    let fault = if id.trim().is_empty() {
+        "the preupload id is empty"
+    } else if id.chars().any(char::is_control) {
+        "the preupload id holds control characters"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Usage, step, fault).with_advice("Give it exactly as create answered it."))
 }
 
 fn stored(reply: &Reply) -> Option<i64> {

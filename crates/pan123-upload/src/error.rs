@@ -40,7 +40,8 @@ pub enum ErrorKind {
     Server,
     /// The service's answer is not what its protocol promises.
     Protocol,
-    /// The service does not let us in: token, client id or secret. A refused token was renewed once, if it could be.
+    /// The service does not let us in: token, client id or secret. A refused token was renewed up to
+    /// three times for the request, if it could be.
     Login,
     /// Too many requests, even after slowing down. Transient.
     RateLimited,
@@ -128,6 +129,19 @@ impl ErrorKind {
         }
     }
 
+    /// What to do about an error of this kind of which nothing better is known; empty if there is nothing to say.
+    fn usual_advice(self) -> &'static str {
+        match self {
+            Self::Usage => "Correct what was given, and try again; nothing was sent.",
+            Self::Source => "Check the path, and that the file is there, can be read and is not empty.",
+            Self::SourceChanged => "Wait until nothing writes to the file, and upload it again.",
+            Self::Name => pan123_proto::advice(Class::BadName, Endpoint::Create),
+            Self::Store => "Check the folder's permissions and the free space on its disk.",
+            Self::Internal => "This is a defect: report it, with what was done before.",
+            _ => "",
+        }
+    }
+
     fn of(class: Class) -> Self {
         match class {
             Class::Auth | Class::LoginRefused => Self::Login,
@@ -193,7 +207,7 @@ impl Error {
             code: None,
             trace_id: None,
             retry_after: None,
-            advice: String::new(),
+            advice: kind.usual_advice().to_owned(),
             resumable: false,
             source: None,
         }))

@@ -1,7 +1,7 @@
 //! The calls of the service, one request each.
 //!
-//! Nothing is tried again here, with one exception: a token that the service turns down is renewed
-//! once. Whether a failure is worth another try is decided by the state machine.
+//! Nothing is tried again here, with one exception: a token that the service turns down is renewed, up to
+//! [`RENEWALS_MAX`] times for a request. Whether a failure is worth another try is decided by the state machine.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -135,33 +135,45 @@ impl Service {
         self.call(Endpoint::UserInfo, None, &Payload::Query(String::new()), decode::user_info).await
     }
 
-    /// Looks for a file of this name, size and etag in the folder of an upload.
+    /// Looks for a file of this name, size and etag where an upload puts it.
     pub(crate) async fn find(&self, spec: &UploadSpec, etag: Md5) -> Result<Reply, Error> {
+        let (mut folder, mut name) = (spec.parent_id, spec.filename.as_str());
+        if spec.contain_dir {
+            let mut path: Vec<&str> = name.split('/').filter(|part| !part.is_empty()).collect();
+            name = path.pop().unwrap_or_default();
+            for part in path {
+                let inner = |entry: &wire::FileInfo| entry.is_folder && entry.filename == part;
+                let Some(inner) = self.entry(folder, inner).await? else { return Ok(Reply::NotYet) };
+                folder = inner.file_id;
+            }
+        }
+        let ours = |entry: &wire::FileInfo| {
+            !entry.is_folder && entry.filename == name && entry.size == spec.size && entry.etag == Some(etag)
+        };
+        let found = self.entry(folder, ours).await?;
+        Ok(found.map_or(Reply::NotYet, |file| Reply::Stored { file_id: file.file_id }))
+    }
+
+    /// The first entry of a folder for which this holds and that is not in the recycle bin.
+    async fn entry(
+        &self,
+        parent_id: i64,
+        wanted: impl Fn(&wire::FileInfo) -> bool,
+    ) -> Result<Option<wire::FileInfo>, Error> {
         let mut last_file_id = None;
         for _ in 0..FIND_PAGES_MAX {
-            let query = wire::ListQuery {
-                parent_id: spec.parent_id,
-                limit: wire::LIST_LIMIT_MAX,
-                last_file_id,
-                search: None,
-            };
+            let query =
+                wire::ListQuery { parent_id, limit: wire::LIST_LIMIT_MAX, last_file_id, search: None };
             let page = self.list(&query).await?;
-            let ours = |file: &&wire::FileInfo| {
-                !file.is_folder
-                    && !file.trashed
-                    && file.filename == spec.filename
-                    && file.size == spec.size
-                    && file.etag == Some(etag)
-            };
-            if let Some(file) = page.files.iter().find(ours) {
-                return Ok(Reply::Stored { file_id: file.file_id });
+            if let Some(entry) = page.files.into_iter().find(|entry| !entry.trashed && wanted(entry)) {
+                return Ok(Some(entry));
             }
             match page.next {
                 Some(next) if last_file_id != Some(next) => last_file_id = Some(next),
                 _ => break,
             }
         }
-        Ok(Reply::NotYet)
+        Ok(None)
     }
 
     async fn send_form(
@@ -176,7 +188,7 @@ impl Service {
         self.call(endpoint, Some(&server), &Payload::Form { frame, part }, decode).await
     }
 
-    /// Sends a request, and once more with a new token if the service turns the token down.
+    /// Sends a request, and again with a new token if the service turns the token down.
     async fn call<T>(
         &self,
         endpoint: Endpoint,
@@ -184,21 +196,24 @@ impl Service {
         payload: &Payload<'_>,
         decode: fn(&Answer<'_>) -> Result<T, Failure>,
     ) -> Result<T, Error> {
-        let token = self.tokens.get(None).await?;
-        let response = self.send(endpoint, server, payload, &token).await?;
-        let refusal = match read(&response, decode, &token) {
-            Err(failure) if failure.class == Class::Auth => failure,
-            result => return Ok(result?),
-        };
-        tracing::info!(call = endpoint.name(), "the service turned the access token down: {refusal}");
-        match self.tokens.get(Some(&token)).await {
-            Ok(renewed) => {
-                let response = self.send(endpoint, server, payload, &renewed).await?;
-                Ok(read(&response, decode, &renewed)?)
-            }
-            // The service's own words say more than that there is no other token.
-            Err(error) if error.class().is_none() && error.kind() == ErrorKind::Login => Err(refusal.into()),
-            Err(error) => Err(error),
+        let mut token = self.tokens.get(None).await?;
+        let mut renewals = 0;
+        loop {
+            let response = self.send(endpoint, server, payload, &token).await?;
+            let refusal = match read(&response, decode, &token) {
+                Err(failure) if failure.class == Class::Auth && renewals < RENEWALS_MAX => failure,
+                result => return Ok(result?),
+            };
+            tracing::info!(call = endpoint.name(), "the service turned the access token down: {refusal}");
+            token = match self.tokens.get(Some(&token)).await {
+                Ok(renewed) => renewed,
+                // The service's own words say more than that there is no other token.
+                Err(error) if error.class().is_none() && error.kind() == ErrorKind::Login => {
+                    return Err(refusal.into());
+                }
+                Err(error) => return Err(error),
+            };
+            renewals += 1;
         }
     }
 
@@ -289,6 +304,10 @@ impl fmt::Debug for Service {
     }
 }
 
+/// How often a token that the service turns down is renewed for one request. More than once, because a new token may
+/// have been pushed out by somebody else's; not often, because each new one pushes out another.
+const RENEWALS_MAX: u32 = 3;
+
 /// Pages of a folder that are looked through for a file, of 100 entries each.
 const FIND_PAGES_MAX: u32 = 100;
 
@@ -343,7 +362,14 @@ fn transport_error(endpoint: Endpoint, error: pan123_transport::Error) -> Error 
         TransportErrorKind::Invalid => Class::Refused,
         _ => Class::Interrupted,
     };
-    Error::from(Failure::local(endpoint, class, error.to_string())).with_source(error)
+    // The last cause says most: that a connection was refused, a certificate is too old, a disk does not answer.
+    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    let message = match causes.last().map(ToString::to_string) {
+        Some(cause) if class != Class::Source => format!("{error}: {cause}"),
+        Some(cause) => format!("could not be read: {cause}"),
+        None => error.to_string(),
+    };
+    Error::from(Failure::local(endpoint, class, message)).with_source(error)
 }
 
 fn form_error(endpoint: Endpoint, error: &multipart::FieldError) -> Error {

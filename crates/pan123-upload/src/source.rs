@@ -1,6 +1,9 @@
 //! What an upload reads its bytes from.
 
 mod file;
+mod identity;
+
+pub use identity::Identity;
 
 use std::{
     fmt, io,
@@ -10,22 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use pan123_transport::ReadAt;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, io_text};
-
-/// What tells one state of a source from another. Any difference means that the source changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Identity {
-    /// Size in bytes.
-    pub size: u64,
-    /// Last change of the content, in nanoseconds since 1970 UTC; 0 if the source has none.
-    pub mtime_ns: i64,
-    /// Inode number, or another number that stays with the source; 0 if it has none.
-    pub inode: u64,
-    /// Number of the device that the inode is on; 0 if there is none.
-    pub device: u64,
-}
 
 /// Bytes of a known size that can be read at any offset, by several threads at once.
 ///
@@ -259,4 +248,10 @@ fn changed(step: &'static str, message: String) -> Error {
     Error::new(ErrorKind::SourceChanged, step, message).with_advice(
         "Upload again once nothing writes to the file any more; a copy or a snapshot serves too.",
     )
+}
+
+/// The storage does not give the bytes, and says why.
+pub(crate) fn unreadable(step: &'static str, message: String) -> Error {
+    Error::new(ErrorKind::Source, step, message)
+        .with_advice("Check what the file is on, a disk or a share, and run the same command again.")
 }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use pan123_emulator::{Action, At, Fault, Garbage};
 use pan123_upload::{
-    Client, ClientCredentials, Error, ErrorKind,
+    Client, ClientCredentials, Error, ErrorKind, Source, Target,
     proto::{
         Endpoint,
         machine::{Policy, SingleUse},
@@ -41,6 +41,12 @@ fn code(code: i64, message: &str) -> Action {
 
 fn redirect() -> Action {
     Action::Redirect { location: "http://127.0.0.1:9/".into(), status: 307 }
+}
+
+/// The file is complete, it says, and has no id.
+fn nameless() -> Action {
+    let data = json!({"completed": true, "fileID": 0});
+    Action::Code { code: 0, message: "ok".into(), data, status: 200, retry_after: None }
 }
 
 fn throttled(http: bool) -> Action {
@@ -116,6 +122,7 @@ fn passing(on: Endpoint) -> Vec<(Action, u32)> {
             (Action::Empty, 2),
             (Action::Pending, 3),
             (Action::Unfinished, 3),
+            (nameless(), 2),
             (Action::Failed, 1),
             (Action::Forget, 1),
         ]),
@@ -144,6 +151,16 @@ async fn what_passes_is_survived_at_every_call_and_moment() {
         Ok(())
     }))
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_complete_without_an_id_is_found_in_its_folder() {
+    let bench = Bench::new();
+    bench.script(vec![Fault::new(Endpoint::Complete, nameless()).at(At::Done)]);
+    let done = upload_bytes(&bench.client(), bytes(SIZE, 1), "f").await.unwrap();
+    assert!(bench.stored("f").unwrap() == bytes(SIZE, 1));
+    assert_eq!(bench.client().detail(done.file_id).await.unwrap().filename, "f");
+    assert_eq!((bench.requests(Endpoint::Complete).len(), bench.requests(Endpoint::List).len()), (3, 1));
 }
 
 /// The moments at which a fault makes a difference of its own.
@@ -214,6 +231,28 @@ async fn all<F: Future<Output = Result<(), String>> + Send + 'static>(cases: imp
     assert!(failed.is_empty(), "{} failed\n{}", failed.len(), failed.join("\n"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_no_conflict_with_oneself_in_a_folder_either() {
+    for on in [Endpoint::Create, Endpoint::Single, Endpoint::Complete] {
+        for at in [At::Done, At::Body] {
+            let bench = Bench::new();
+            let data = bytes(size(on), 1);
+            // The service holds the bytes already, so that `create` alone stores the file.
+            if on == Endpoint::Create {
+                upload_bytes(&bench.client(), data.clone(), "known").await.unwrap();
+            }
+            bench.script(vec![Fault::new(on, Action::Reset).at(at).attempts(1)]);
+            let client = client(&bench, on, &Action::Reset, Duration::from_secs(20));
+            let target = Target { contain_dir: true, ..Target::root("/a/b c/文件.bin") };
+            let done = client.upload(Source::bytes(data.clone()), target).unwrap().wait().await;
+            done.unwrap_or_else(|error| panic!("{} {at:?}: {error:?}", on.name()));
+            assert!(bench.stored("a/b c/文件.bin").unwrap() == data);
+            let folder = bench.dir.path().join("drive/files/a/b c");
+            assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "{} {at:?}: stored twice", on.name());
+        }
+    }
+}
+
 /// What a user is told when it does not pass.
 struct Lasting {
     on: Endpoint,
@@ -279,6 +318,7 @@ fn lasting() -> Vec<Lasting> {
         case(Complete, Action::Forget, Kind::Refused, "preuploadID; code 1", false),
         case(Complete, Action::Failed, Kind::Verify, "文件上传失败; twice", false),
         case(Complete, Action::Pending, Kind::Server, "still verifying", true),
+        case(Complete, nameless(), Kind::Server, "has named no file id", true),
         case(Complete, Action::Unfinished, Kind::Server, "still verifying", true),
         case(AccessToken, status(500), Kind::Server, "access_token; HTTP 500", true),
         case(AccessToken, Action::Reset, Kind::Network, "access_token; 127.0.0.1", true),

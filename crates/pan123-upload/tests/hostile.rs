@@ -21,7 +21,7 @@ use pan123_upload::{
     Client, Error, ErrorKind, StaticToken, Token,
     proto::{
         Endpoint,
-        machine::{Policy, SingleUse},
+        machine::{Parallel, Policy, SingleUse},
     },
     transport::Clocks,
 };
@@ -252,6 +252,56 @@ async fn the_token_does_not_go_in_the_clear_to_a_far_host() {
     // A TLS greeting may have come, which is no request.
     let greeted = elsewhere.hits.load(Ordering::SeqCst);
     assert!(greeted <= 80 && bench.requests(Endpoint::Slice).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_cannot_be_used_are_left_out_and_the_others_are_used() {
+    let bad = ["ftp://127.0.0.1", "javascript:alert(1)", "http://me:pw@127.0.0.1:1", "", "http://"];
+    for with_good in [true, false] {
+        let bench = Bench::new();
+        let mut servers = bad.map(str::to_owned).to_vec();
+        if with_good {
+            servers.insert(2, bench.emulator.servers()[0].clone());
+        }
+        let request = pan123_upload::proto::wire::CreateRequest {
+            parent_id: 0,
+            filename: "f",
+            etag: pan123_upload::proto::Md5(md5(&bytes(3 * SLICE, 1))),
+            size: 3 * SLICE,
+            duplicate: None,
+            contain_dir: false,
+        };
+        let created = bench.client().create(&request).await.unwrap();
+        let pan123_upload::proto::machine::Reply::Created { preupload_id, slice_size, .. } = created else {
+            panic!("{created:?}")
+        };
+        let data = json!({"reuse": false, "preuploadID": &*preupload_id, "sliceSize": slice_size, "servers": servers});
+        let code = Action::Code { code: 0, message: "ok".into(), data, status: 200, retry_after: None };
+        bench.script(vec![Fault::new(Endpoint::Create, code)]);
+        let ended = upload_bytes(&bench.client(), bytes(3 * SLICE, 1), "f").await;
+        if with_good {
+            ended.unwrap();
+            assert!(bench.stored("f").unwrap() == bytes(3 * SLICE, 1));
+        } else {
+            let error = ended.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
+            assert!(error.to_string().contains("no upload host can be used"), "{error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_server_failed_is_not_used_again() {
+    let bench = Bench::with(|options| options.servers = 1);
+    let failure = Action::Status { status: 500, body: "failed".into(), retry_after: None };
+    bench.script(vec![Fault { times: Some(1), ..Fault::new(Endpoint::Slice, failure).slices(2..=2) }]);
+    let client = bench.builder().parallel(Parallel::Exactly(1)).build().unwrap();
+    upload_bytes(&client, bytes(4 * SLICE, 1), "f").await.unwrap();
+    let slices = bench.requests(Endpoint::Slice);
+    let ports: Vec<u16> = slices.iter().map(|request| request.peer_port).collect();
+    let [one, two, rest @ ..] = &ports[..] else { panic!("{ports:?}") };
+    assert!(one == two && rest.len() == 3 && !rest.contains(one), "{ports:?}");
+    assert!(rest.iter().all(|port| port == &rest[0]), "the others share a new one: {ports:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -119,7 +119,9 @@ fn faults() -> Vec<Fault> {
             Action::Unauthorized { http: true },
             Action::Throttled { http: true, retry_after: Some(sent.clone()) },
         ] {
-            all.push(Fault::new(on, action).at(At::Body));
+            // Patience with limits is long; a few refusals say all that there is to say.
+            let times = matches!(action, Action::Throttled { .. }).then_some(3);
+            all.push(Fault { times, ..Fault::new(on, action).at(At::Body) });
         }
     }
     all

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU64, path::PathBuf, sync::Arc};
 
 use pan123_upload::{
-    Error, ErrorKind, Target,
+    Error, ErrorKind, Source, Target,
     proto::{Md5, SLICE_SIZE_ASSUMED, machine::Reply, names, wire::CreateRequest},
 };
 use serde::Serialize;
@@ -66,7 +66,6 @@ struct Created {
 pub(crate) async fn run(options: Options, console: &Console) -> Result<u8, Error> {
     let Options { file, to, name, etag, size, on_conflict, account } = options;
     let destination = Destination::new(&to, on_conflict)?;
-    let client = super::client(&account)?;
     let name = match (&name, &file) {
         (Some(name), _) => name.as_str(),
         (None, Some(path)) => utf8(path.file_name().unwrap_or(path.as_os_str()), path)?,
@@ -75,7 +74,13 @@ pub(crate) async fn run(options: Options, console: &Console) -> Result<u8, Error
     names::check_filename(name)
         .map_err(|error| Error::new(ErrorKind::Name, "check name", error.to_string()))?;
     let Target { parent_id, filename, contain_dir, duplicate } = destination.target(&[name]);
-    let (etag, size) = match (etag, size, file) {
+    let to_read = file.filter(|_| etag.is_none() || size.is_none());
+    if let Some(path) = to_read.clone() {
+        // Before it is asked for a login.
+        blocking(move || Source::file(path).map(drop)).await?;
+    }
+    let client = super::client(&account)?;
+    let (etag, size) = match (etag, size, to_read) {
         (Some(etag), Some(size), _) => (etag, size),
         (etag, size, Some(path)) => {
             let (read_etag, read_size) = blocking(move || digest(path)).await?;

@@ -25,8 +25,12 @@ pub(crate) struct Options {
     files: Vec<PathBuf>,
 
     /// Slice size in bytes: what create answers, so far always 16 MiB
-    #[arg(long, value_name = "BYTES", default_value = "16777216")]
+    #[arg(long, value_name = "BYTES", default_value = "16777216", value_parser = slice_size)]
     slice_size: NonZeroU64,
+}
+
+fn slice_size(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| "a slice size is a whole number of bytes, at least 1".to_owned())
 }
 
 const AFTER_HELP: &str = "\

@@ -44,7 +44,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE|JSON")]
     faults: Option<String>,
 
-    /// Let each request go wrong with this probability, 0 to 1, in some way that a client should survive
+    /// Let each request go wrong with this probability, 0 to 1, in some way that a client should survive. Tokens are
+    /// refused too: upload with the client id and secret below, which can get a new one
     #[arg(long, value_name = "P", conflicts_with = "faults", value_parser = probability)]
     random_faults: Option<f64>,
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use pan123_upload::Error;
+use pan123_upload::{Error, Source};
 
 use crate::{
     account,
@@ -64,12 +64,14 @@ Examples:
 A directory is walked to its end. What is no file, cannot be read, is empty or is a link is
 reported and left out, and the exit code tells: it is the highest of all files.
 
-With --json there is a line for each event: stage, progress, slice, retry, parallel, restart.
+With --json there is a line for each event: stage, progress, slice, retry, parallel, restart;
+with --local, {\"event\":\"kept\",\"file\":…,\"identical\":true} says where the emulator keeps the
+bytes; before a failure after which the same command goes on from there, {\"event\":\"resumable\"}.
 The last line is one of
   {\"event\":\"completed\",\"file_id\":…,\"etag\":…,\"size\":…,\"slices\":…,\"reused\":…,
    \"bytes_sent\":…,\"elapsed_ms\":…}
   {\"event\":\"failed\",\"kind\":…,\"message\":…,\"code\":…,\"http_status\":…,
-   \"trace_id\":…,\"advice\":…,\"resumable\":…}
+   \"trace_id\":…,\"advice\":…}
 With several files each of these lines also has a \"path\", and the last line of all is
   {\"event\":\"summary\",\"completed\":…,\"failed\":…,\"bytes_sent\":…,\"elapsed_ms\":…,
    \"exit_code\":…}
@@ -91,6 +93,10 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
     } else {
         (settings, None)
     };
+    // A file that is not there needs no login to be told.
+    if let Some(path) = files.only_one() {
+        interrupt.unless(blocking(move || Source::file(path).map(drop))).await?;
+    }
     let batch = Batch {
         console: console.clone(),
         client: account::connect(&settings)?,

@@ -1,10 +1,10 @@
 //! `pan123 uploads`: what is not finished.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Subcommand;
 use pan123_upload::{
-    Error, ErrorKind, JournalDir, ResumeStore, StoredLog, Target,
+    Error, ErrorKind, ResumeStore, StoredLog, Target,
     journal::{Header, Journal},
 };
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::{
     args::Account,
     console::Console,
     interrupt::Interrupt,
-    jobs::{Batch, Job, blocking},
+    jobs::{self, Batch, Job, blocking},
     settings::Settings,
 };
 
@@ -106,8 +106,15 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
         Some(Action::Forget { which, account }) => (which, account, true),
     };
     let settings = Settings::load(&account.flags, account.config.as_deref())?;
-    let entries = which.choose(read(&settings, console).await?)?;
-    if forget {
+    let entries = which.choose(read(&settings).await?)?;
+    if entries.is_empty() {
+        // It takes no login to find that out.
+        console.note("nothing is unfinished that is not running already");
+        if !forget && console.is_json() {
+            jobs::summary_of_none(console);
+        }
+        Ok(DONE)
+    } else if forget {
         forget_all(&settings, entries, console).await
     } else {
         resume(&settings, entries, console, interrupt).await
@@ -116,7 +123,10 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
 
 async fn list(account: &Account, console: &Console) -> Result<u8, Error> {
     let settings = Settings::load(&account.flags, account.config.as_deref())?;
-    let entries = read(&settings, console).await?;
+    let entries = read(&settings).await?;
+    if entries.is_empty() {
+        console.note("nothing is unfinished");
+    }
     for entry in &entries {
         let line = entry.line();
         console.result(&line, || line.words());
@@ -143,7 +153,7 @@ async fn resume(
 }
 
 async fn forget_all(settings: &Settings, entries: Vec<Entry>, console: &Console) -> Result<u8, Error> {
-    let store = store(settings);
+    let store = store(settings)?;
     for Entry { log: StoredLog { key, .. }, .. } in entries {
         let (store, removed) = (store.clone(), key.clone());
         blocking(move || store.remove(&removed)).await?;
@@ -152,13 +162,13 @@ async fn forget_all(settings: &Settings, entries: Vec<Entry>, console: &Console)
     Ok(DONE)
 }
 
-fn store(settings: &Settings) -> JournalDir {
-    JournalDir::new(settings.journal_dir.as_ref().expect("only --local goes without"))
+fn store(settings: &Settings) -> Result<Arc<dyn ResumeStore>, Error> {
+    Ok(account::store(settings)?.expect("only --local goes without"))
 }
 
 /// All logs, oldest first.
-async fn read(settings: &Settings, console: &Console) -> Result<Vec<Entry>, Error> {
-    let store = store(settings);
+async fn read(settings: &Settings) -> Result<Vec<Entry>, Error> {
+    let store = store(settings)?;
     let logs = blocking(move || store.list()).await?;
     let mut entries: Vec<Entry> = logs
         .into_iter()
@@ -169,9 +179,6 @@ async fn read(settings: &Settings, console: &Console) -> Result<Vec<Entry>, Erro
         .collect();
     let started = |entry: &Entry| entry.header().map(|header| header.started_unix_ms);
     entries.sort_by_cached_key(|entry| (started(entry), entry.log.key.clone()));
-    if entries.is_empty() {
-        console.note("nothing is unfinished");
-    }
     Ok(entries)
 }
 

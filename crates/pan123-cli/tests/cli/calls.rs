@@ -44,6 +44,18 @@ fn an_upload_can_be_made_call_by_call() {
     assert_eq!((&reused["reused"], &reused["preupload_id"]), (&json!(true), &json!(null)));
 }
 
+#[test]
+fn a_file_that_is_complete_and_has_no_id_is_not_called_unfinished() {
+    let data = r#"{"completed": true, "fileID": 0}"#;
+    let fault = format!(
+        r#"{{"faults": [{{"on": "upload_complete", "do": {{"code": {{"code": 0, "message": "ok", "data": {data}}}}}}}]}}"#
+    );
+    let bench = Bench::with_faults(&fault);
+    let run = bench.run(["complete", "some-id"]).exits(5);
+    assert_eq!(run.out, "");
+    run.says("calls the file complete, but names no file id").says("look for the file in the drive");
+}
+
 const EMPTY: &str = "d41d8cd98f00b204e9800998ecf8427e";
 
 #[test]

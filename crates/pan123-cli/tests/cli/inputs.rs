@@ -16,7 +16,14 @@ fn check(args: &str, code: i32, words: &[&str]) {
     let run = bench.run(["--json"].into_iter().chain(args.split(' '))).exits(code);
     let line = run.last();
     assert_eq!((line["event"].as_str(), run.out.lines().count()), (Some("failed"), 1), "{args}: {run:?}");
-    assert!(line["message"].as_str().is_some_and(|text| !text.is_empty()), "{line}");
+    let message = line["message"].as_str().unwrap();
+    assert!(!message.is_empty() && line["advice"].as_str().is_some_and(|text| !text.is_empty()), "{line}");
+    // The same words, but for the advice and for how clap lays them out.
+    for text in words {
+        let found = message.contains(text) || line["advice"].as_str().unwrap().contains(text);
+        assert!(found, "{args}: {line} should contain {text:?}");
+    }
+    assert_eq!(run.err, "", "{args}");
     assert!(bench.emulator.requests().is_empty(), "{args} sent something");
 }
 
@@ -100,8 +107,8 @@ fn logins() {
 fn other_commands() {
     check("hash gone", 4, &["gone: no such file"]);
     check("hash d", 4, &["d: this is a directory"]);
-    check("hash f --slice-size 0", 2, &["--slice-size"]);
-    check("hash f --slice-size 1k", 2, &["--slice-size"]);
+    check("hash f --slice-size 0", 2, &["--slice-size", "a whole number of bytes, at least 1"]);
+    check("hash f --slice-size 1k", 2, &["--slice-size", "a whole number of bytes, at least 1"]);
     check("create", 2, &["<FILE>"]);
     check("create --name x --size 5", 2, &[]);
     check("create f --etag xyz", 2, &["--etag"]);
@@ -116,11 +123,61 @@ fn other_commands() {
     check(&format!("{slice} 1 --offset 3 --length 5"), 2, &["only 4 follow byte 3"]);
     check(&format!("{slice} 1 --length 99999999999999999999"), 2, &["--length"]);
     check("slice gone --server http://127.0.0.1:1 --preupload-id p --slice-no 1", 4, &["no such file"]);
+    check(&format!("{slice} 1 --length 0"), 2, &["slice 1", "no bytes"]);
+    check(&format!("{slice} 1 --offset 7"), 2, &["no bytes"]);
+    check(
+        &slice.replace(" p ", " a\u{7}b ").replace("--slice-no", "--slice-no 1"),
+        2,
+        &["control characters"],
+    );
+    check("slice f --server ftp://x --preupload-id p --slice-no 1", 2, &["ftp://x", "https://HOST"]);
+    check("slice f --server= --preupload-id p --slice-no 1", 2, &["https://HOST"]);
+    check("slice f --server http://127.0.0.1:1 --preupload-id= --slice-no 1", 2, &["id is empty", "create"]);
     check("complete", 2, &["<PREUPLOAD_ID>"]);
+    for bad in ["", "\u{3000}", "a\tb"] {
+        let bench = Bench::new();
+        bench.run(["complete", bad]).exits(2).says("the preupload id").says("as create answered it");
+        assert!(bench.emulator.requests().is_empty());
+    }
     check("uploads frob", 2, &[]);
     check("uploads resume", 2, &["<KEY>..."]);
     check("uploads resume 1a", 2, &["no unfinished upload has a key that begins with \"1a\""]);
+    check(
+        "uploads forget 1a",
+        2,
+        &["no unfinished upload has a key that begins with \"1a\"", "lists the keys"],
+    );
     check("uploads forget --all 1a", 2, &["cannot be used with"]);
+}
+
+#[test]
+fn a_file_that_is_not_there_needs_no_login_to_be_told() {
+    let bench = Bench::new();
+    bench.file("f", "content");
+    for args in
+        ["upload gone", "create gone", "slice gone --server http://127.0.0.1:1 --preupload-id p --slice-no 1"]
+    {
+        let without = |args: &str| Run::of(bench.command(args.split(' ')).env_remove("PAN123_ACCESS_TOKEN"));
+        without(args).exits(4).says("gone: no such file");
+        without(&args.replace("gone", "f")).exits(3).says("no access token");
+    }
+}
+
+#[test]
+fn to_go_on_with_nothing_is_done_at_once_and_needs_no_login() {
+    let bench = Bench::new();
+    for (args, lines) in [("resume", 1), ("forget", 0)] {
+        let run = |more: &[&'static str]| {
+            let mut command = bench.command(["uploads", args, "--all"]);
+            Run::of(command.args(more).env_remove("PAN123_ACCESS_TOKEN"))
+        };
+        run(&[]).exits(0).says("nothing is unfinished");
+        let json = run(&["--json"]).exits(0);
+        assert_eq!((json.json().len(), json.err.as_str()), (lines, ""), "{json:?}");
+        assert!(json.json().iter().all(|line| line["event"] == "summary" && line["completed"] == 0));
+    }
+    let unknown = bench.run(["uploads", "forget", "xyz"]).exits(2);
+    assert!(!unknown.err.contains("nothing is unfinished"), "one thing is said: {}", unknown.err);
 }
 
 #[test]
@@ -134,8 +191,8 @@ fn serve_options() {
     check("serve --faults f", 2, &["line 1 column 1"]);
     check("serve --random-faults 1.5", 2, &["a number from 0 to 1"]);
     check("serve --seed 1", 2, &["--random-faults"]);
-    check("serve --dir f", 4, &["f"]);
-    check("serve --log d", 4, &["d"]);
+    check("serve --dir f", 4, &["f", "Choose another folder"]);
+    check("serve --log d", 4, &["d", "Name another file with --log"]);
 }
 
 #[test]

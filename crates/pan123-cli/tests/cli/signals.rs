@@ -131,6 +131,21 @@ fn an_emulator_stops_when_asked_and_removes_its_temporary_folder() {
 }
 
 #[test]
+fn a_second_signal_right_after_the_first_is_the_same_request() {
+    // Both are there when the program looks: it stops as for one, and takes its temporary folder with it.
+    let bench = Bench::new();
+    for (first, second) in [(Signal::INT, Signal::TERM), (Signal::TERM, Signal::INT)] {
+        let mut serve = bench.start(["serve", "--json"]);
+        let line: Value = serde_json::from_str(&serve.line()).unwrap();
+        let dir = line["dir"].as_str().unwrap().to_owned();
+        signal(&serve, first);
+        signal(&serve, second);
+        serve.finish().exits(0);
+        assert!(!fs::exists(&dir).unwrap(), "{dir} is left behind");
+    }
+}
+
+#[test]
 fn output_that_nobody_reads_stops_no_upload() {
     let bench = Bench::new();
     let content = bytes(5 * SLICE);

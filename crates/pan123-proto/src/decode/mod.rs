@@ -7,7 +7,8 @@
 //!   `code` is none, and neither is a page of a captive portal. The one exception is `slice`, which
 //!   real servers also answer with 200 and an empty body.
 //! * A file is stored only when the answer names its id: `reuse` or `completed` alone is not enough.
-//! * Ids may be numbers or strings, keys may differ in ASCII case, unknown fields are skipped.
+//! * Ids may be numbers or strings, keys may differ in ASCII case, unknown fields are skipped, and so is a byte order
+//!   mark in front.
 //! * Whatever the bytes are, the result is an answer or a [`Failure`], never a panic.
 
 mod fields;
@@ -90,7 +91,7 @@ pub fn create(answer: &Answer) -> Result<Reply, Failure> {
 ///
 /// What the service said; [`Class::Protocol`] for any other 200 without `code`.
 pub fn slice(answer: &Answer) -> Result<Reply, Failure> {
-    if answer.status == 200 && answer.body.trim_ascii().is_empty() {
+    if answer.status == 200 && text::unmarked(answer.body).trim_ascii().is_empty() {
         return Ok(Reply::SliceTaken);
     }
     match Reading::of(Endpoint::Slice, answer) {
@@ -101,7 +102,8 @@ pub fn slice(answer: &Answer) -> Result<Reply, Failure> {
 }
 
 /// `upload_complete`: [`Reply::Stored`] once `completed` is true and the file has an id;
-/// [`Reply::NotYet`] until then, also for code 20103 ("being checked").
+/// [`Reply::NotYet`] until then, also for code 20103 ("being checked"); [`Reply::Nameless`] when `completed` is true
+/// and there is no id.
 ///
 /// # Errors
 ///
@@ -118,7 +120,8 @@ pub fn complete(answer: &Answer) -> Result<Reply, Failure> {
 /// What the service said. A busy instant-upload queue is the failure [`Class::QueueBusy`], because the
 /// remedy is to send the whole request again.
 pub fn single(answer: &Answer) -> Result<Reply, Failure> {
-    stored_or_not_yet(Endpoint::Single, answer)
+    let reply = stored_or_not_yet(Endpoint::Single, answer)?;
+    Ok(if reply == Reply::Nameless { Reply::NotYet } else { reply })
 }
 
 /// `domain`: [`Reply::Hosts`] with at least one upload host, as the service wrote it.
@@ -291,7 +294,7 @@ impl<'a> Reading<'a> {
 }
 
 fn parse(answer: &Answer) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice(answer.body)
+    serde_json::from_slice(text::unmarked(answer.body))
 }
 
 fn stored_or_not_yet(endpoint: Endpoint, answer: &Answer) -> Result<Reply, Failure> {
@@ -299,10 +302,12 @@ fn stored_or_not_yet(endpoint: Endpoint, answer: &Answer) -> Result<Reply, Failu
         Err(failure) if failure.class == Class::Verifying => return Ok(Reply::NotYet),
         other => other?,
     };
-    let file_id = Fields::of(&reading.data)
-        .filter(|data| data.flag("completed") == Some(true))
-        .and_then(|data| data.id("fileID"));
-    Ok(file_id.map_or(Reply::NotYet, |file_id| Reply::Stored { file_id }))
+    let done = Fields::of(&reading.data).filter(|data| data.flag("completed") == Some(true));
+    Ok(match done.map(|data| data.id("fileID")) {
+        None => Reply::NotYet,
+        Some(None) => Reply::Nameless,
+        Some(Some(file_id)) => Reply::Stored { file_id },
+    })
 }
 
 fn hosts(list: &[Value]) -> Vec<Arc<str>> {
@@ -349,12 +354,15 @@ fn failure(endpoint: Endpoint, answer: &Answer, envelope: Option<Fields>, messag
     let class = classify(endpoint, answer.status, code, message);
     // A success that cannot be read may still hold the token.
     let may_hold_token = matches!(endpoint, Endpoint::AccessToken | Endpoint::OauthToken);
+    let page = (class == Class::Protocol && code.is_none()).then(|| text::page(answer.body)).flatten();
     let message = if may_hold_token && code.is_none() && answer.status < 300 {
         "the answer cannot be read, and is not shown because it may hold a token"
     } else if (300..400).contains(&answer.status) {
         "a redirect to another address, which is not followed: the access token stays here"
     } else if answer.body.is_empty() {
         "empty answer"
+    } else if let Some(page) = &page {
+        page
     } else {
         message
     };

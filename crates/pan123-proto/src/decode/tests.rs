@@ -100,17 +100,64 @@ fn slice_is_taken_whatever_way_the_service_says_so() {
 }
 
 #[test]
+fn a_file_that_is_called_complete_and_has_no_id_is_nameless() {
+    for data in
+        [r#"{"completed":true,"fileID":0}"#, r#"{"completed":true}"#, r#"{"completed":1,"fileID":5.5}"#]
+    {
+        check(complete, &ok(data), Reply::Nameless);
+        // There is nothing to poll with, and nobody to tell the two apart.
+        check(single, &ok(data), Reply::NotYet);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_in_front_changes_nothing() {
+    let marked = |body: &str| format!("\u{feff}{body}");
+    check(complete, &marked(&ok(r#"{"completed":true,"fileID":5}"#)), Reply::Stored { file_id: 5 });
+    check(slice, &marked(""), Reply::SliceTaken);
+    let refused = marked(r#"{"code":1,"message":"内部错误"}"#);
+    let failure = create(&answer(200, &refused)).unwrap_err();
+    assert_eq!((failure.class, failure.code, failure.message.as_str()), (Class::Server, Some(1), "内部错误"));
+    check(complete, &format!("{}{{}}", marked("\u{feff}")), Class::Protocol);
+}
+
+#[test]
+fn a_web_page_is_named_and_its_markup_not_shown() {
+    for (body, words) in [
+        ("<html><body>x", "a web page in place of the service's answer"),
+        (
+            "\u{feff}\n<!DOCTYPE HTML><title>\n Hotel\tWi-Fi </title>",
+            "a web page in place of the service's answer: \"Hotel Wi-Fi\"",
+        ),
+        (
+            "<!doctype html><TITLE lang=en>登录</TITLE>",
+            "a web page in place of the service's answer: \"登录\"",
+        ),
+        ("<html><title></title>", "a web page in place of the service's answer"),
+        ("<html><title", "a web page in place of the service's answer"),
+        ("<html><title>never ends", "a web page in place of the service's answer"),
+        ("<p>no page</p>", "<p>no page</p>"),
+    ] {
+        for status in [200, 404] {
+            let failure = create(&answer(status, body)).unwrap_err();
+            assert_eq!((failure.class, failure.message.as_str()), (Class::Protocol, words), "{body}");
+        }
+        // A gateway of the service that fails is no stranger, and its words count.
+        assert_eq!(create(&answer(502, "<html>502</html>")).unwrap_err().class, Class::Server);
+    }
+    let blocked = create(&answer(200, "<html>123pan-global-slb forbidden client ip")).unwrap_err();
+    assert_eq!(blocked.class, Class::Blocked);
+}
+
+#[test]
 fn a_file_is_stored_only_when_it_is_completed_and_has_an_id() {
     for decode in [complete, single] {
         check(decode, &ok(r#"{"completed":true,"fileID":5}"#), Reply::Stored { file_id: 5 });
         check(decode, &ok(r#"{"completed":true,"fileID":"5"}"#), Reply::Stored { file_id: 5 });
         for data in [
-            r#"{"completed":true,"fileID":0}"#,
-            r#"{"completed":true}"#,
             r#"{"completed":false,"fileID":5}"#,
             r#"{"completed":null,"fileID":5}"#,
             r#"{"fileID":5}"#,
-            r#"{"completed":true,"fileID":5.5}"#,
             "{}",
             "null",
         ] {
@@ -326,7 +373,7 @@ fn decode_all(from: &Answer) {
             }
             Some(Reply::Stored { file_id }) => assert!(file_id > 0),
             Some(Reply::Hosts(hosts)) => assert!(!hosts.is_empty()),
-            Some(Reply::SliceTaken | Reply::NotYet) | None => {}
+            Some(Reply::SliceTaken | Reply::NotYet | Reply::Nameless) | None => {}
         }
     }
     judge(from, access_token(from));

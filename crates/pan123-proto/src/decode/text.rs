@@ -7,6 +7,30 @@ pub(super) fn plain(body: &[u8]) -> String {
     String::from_utf8_lossy(shown).into_owned()
 }
 
+/// A body without the byte order mark that some gateways put in front.
+pub(super) fn unmarked(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// What to say of a body that is a web page, if it is one: nobody wants to read its markup.
+pub(super) fn page(body: &[u8]) -> Option<String> {
+    let text = plain(unmarked(body)).trim_start().to_owned();
+    let lower = text.to_ascii_lowercase();
+    if !lower.starts_with("<!doctype html") && !lower.starts_with("<html") {
+        return None;
+    }
+    let words = "a web page in place of the service's answer";
+    let title = lower.find("<title").and_then(|tag| {
+        let start = tag + lower[tag..].find('>')? + 1;
+        let title = text[start..start + lower[start..].find("</")?].trim();
+        (!title.is_empty()).then(|| format!("{words}: \"{}\"", shorten(title, TITLE_CHARS_MAX)))
+    });
+    Some(title.unwrap_or_else(|| words.to_owned()))
+}
+
+/// Most characters of a page's title that are shown.
+const TITLE_CHARS_MAX: usize = 100;
+
 /// `text` on one line, cut to at most `chars` characters, the last of which is then `…`.
 pub(super) fn shorten(text: &str, chars: usize) -> String {
     let line = text.split(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c));

@@ -24,6 +24,11 @@ const REFUSALS_MAX: u32 = 3;
 const LOST_TRIES_MAX: u32 = 20;
 /// Refusals for too many requests, with nothing good between them, before the upload may give up.
 const THROTTLED_MAX: u32 = 20;
+/// How often in a row the service may call the file complete without naming an id, before its folder is looked into.
+const NAMELESS_MAX: u32 = 3;
+/// How often a request is tried that meets a redirect or a page of somebody else, before the service was ever met: the
+/// address is wrong, or the network wants a login first.
+const STRANGERS_MAX: u32 = 3;
 /// The service may ask to wait this long, or [`Policy::retry_for`](super::Policy::retry_for) if that is longer.
 const WAIT_MAX: Duration = Duration::from_secs(600);
 /// A body that broke off after this part of the gateway's line broke off because of it.
@@ -41,7 +46,7 @@ impl Upload {
         }
         turn.flight = None;
         link.good(turn.kind.endpoint());
-        let kind = turn.kind.clone();
+        let (kind, polling) = (turn.kind.clone(), turn.polling_since.is_some());
         self.got_through();
         match (kind, reply) {
             (TurnKind::Find { .. } | TurnKind::Create, Reply::Stored { file_id }) => {
@@ -53,13 +58,18 @@ impl Upload {
             (TurnKind::Create, Reply::Created { preupload_id, slice_size, servers }) => {
                 self.created(now, link, preupload_id, slice_size, servers);
             }
-            (TurnKind::Complete, Reply::NotYet) => self.not_yet(now, link),
+            (TurnKind::Complete, Reply::NotYet) => self.not_yet(now, link, false),
+            (TurnKind::Complete, Reply::Nameless) => self.not_yet(now, link, true),
             (TurnKind::Single { .. }, Reply::NotYet) => {
                 self.unanswered = true;
                 let words = "the service took the file, but named no file id";
                 self.single_in_vain(now, Failure::local(Endpoint::Single, Class::QueueBusy, words));
             }
+            (TurnKind::Find { .. }, Reply::NotYet) if polling => self.poll_on(now),
             (TurnKind::Find { failure, start_over }, Reply::NotYet) => match start_over {
+                false if failure.class == Class::Verifying => {
+                    self.fail(now, link, FailedKind::GaveUp, *failure, None, 1);
+                }
                 false => self.fail(now, link, FailedKind::Refused, *failure, None, 1),
                 true => self.start_over(now, link, *failure),
             },
@@ -82,6 +92,7 @@ impl Upload {
     pub(super) fn got_through(&mut self) {
         self.failing_since = None;
         self.throttled = 0;
+        self.met = true;
     }
 
     fn stored(&mut self, file_id: i64, reused: bool) {
@@ -131,22 +142,41 @@ impl Upload {
         }
     }
 
-    /// `upload_complete` says that the service is still at it.
-    fn not_yet(&mut self, now: Duration, link: &mut Link) {
+    /// `upload_complete` says that the service is still at it, or is `nameless`: done, but with no file to show.
+    fn not_yet(&mut self, now: Duration, link: &mut Link, nameless: bool) {
         let gib = self.spec.size as f64 / f64::from(1 << 30);
         let patience = self.policy.poll_for + self.policy.poll_per_gib.mul_f64(gib);
         let Step::Turn(turn) = &mut self.step else { return };
         // The service answered, so whatever went wrong before is over.
-        turn.failures = 0;
+        (turn.failures, turn.tries) = (0, 0);
         turn.ready_at = now + self.policy.poll_every;
         // However late this answer is, it says what was the case when it was asked for.
         let since = *turn.polling_since.get_or_insert(turn.sent_at);
         let waited = turn.sent_at.saturating_sub(since);
-        if waited >= patience {
-            let words = format!("the service is still verifying the file after {} s", waited.as_secs());
-            let failure = Failure::local(Endpoint::Complete, Class::Verifying, words);
+        turn.nameless = if nameless { turn.nameless + 1 } else { 0 };
+        let (nameless, over) = (turn.nameless, waited >= patience);
+        let secs = waited.as_secs();
+        let words = match nameless {
+            0 => format!("the service is still verifying the file after {secs} s"),
+            _ => format!("the service calls the file complete, but has named no file id in {secs} s"),
+        };
+        let failure = Failure::local(Endpoint::Complete, Class::Verifying, words);
+        if (nameless == NAMELESS_MAX || (nameless > 0 && over)) && !self.spec.contain_dir {
+            // Its folder may show what the answer does not.
+            let find = TurnKind::Find { failure: Box::new(failure), start_over: false };
+            let polling_since = (!over).then_some(since);
+            self.step = Step::Turn(Turn { polling_since, nameless, ..Turn::new(find, now) });
+        } else if over {
             self.fail(now, link, FailedKind::GaveUp, failure, None, 1);
         }
+    }
+
+    /// Asks `upload_complete` again after a look into the folder that was in vain.
+    fn poll_on(&mut self, now: Duration) {
+        let Step::Turn(Turn { polling_since, nameless, .. }) = self.step else { return };
+        let ready_at = now + self.policy.poll_every;
+        let complete = Turn::new(TurnKind::Complete, now);
+        self.step = Step::Turn(Turn { ready_at, polling_since, nameless, ..complete });
     }
 
     fn slice_taken(&mut self, now: Duration, link: &mut Link, sent: Sent) {
@@ -188,12 +218,12 @@ impl Upload {
         } else {
             turn.failures += 1;
         }
-        let failures = turn.failures;
-        let kind = turn.kind.clone();
+        let (failures, tries) = (turn.failures, turn.tries);
+        let (kind, polling) = (turn.kind.clone(), turn.polling_since.is_some());
         self.unanswered |=
             may_have_acted(failure.class) && !matches!(kind, TurnKind::Domain { .. } | TurnKind::Find { .. });
         if let Some(end) = ends_at_once(failure.class) {
-            return self.turn_refused(now, link, kind, failure, end, failures);
+            return self.turn_refused(now, link, kind, failure, end, tries);
         }
         let refused = matches!(failure.class, Class::Refused | Class::NotFound | Class::VerifyFailed);
         let has_servers = self.remote.as_ref().is_some_and(|remote| !remote.servers.is_empty());
@@ -206,33 +236,35 @@ impl Upload {
                 self.single_in_vain(now, failure)
             }
             TurnKind::Complete if failure.class == Class::VerifyFailed => {
-                self.restart(now, link, failure, None, failures, true)
+                self.restart(now, link, failure, None, tries, true)
             }
             TurnKind::Complete
                 if failure.class == Class::NotFound || (refused && failures >= REFUSALS_MAX) =>
             {
                 // The file may be complete already, and the upload id spent with it.
                 if self.unanswered {
-                    self.find(now, link, failure);
+                    self.find(now, failure);
                 } else {
-                    self.restart(now, link, failure, None, failures, false);
+                    self.restart(now, link, failure, None, tries, false);
                 }
             }
+            // Polling tells more than a folder that cannot be looked into.
+            TurnKind::Find { .. } if polling && failure.class != Class::RateLimited => self.poll_on(now),
             TurnKind::Create | TurnKind::Domain { .. } | TurnKind::Find { .. } if refused => {
-                self.turn_refused(now, link, kind, failure, FailedKind::Refused, failures);
+                self.turn_refused(now, link, kind, failure, FailedKind::Refused, tries);
             }
-            _ if failure.class == Class::Protocol && failures >= self.policy.tries_max => {
-                self.fail(now, link, FailedKind::Protocol, failure, None, failures);
+            _ if failure.class == Class::Protocol && failures >= self.tries_max(failure.class) => {
+                self.fail(now, link, FailedKind::Protocol, failure, None, tries);
             }
             _ if self.given_up(now, &failure, failures) => {
-                self.fail(now, link, FailedKind::GaveUp, failure, None, failures);
+                self.fail(now, link, FailedKind::GaveUp, failure, None, tries);
             }
             _ => {
                 let wait = self.pause(link, &failure, failures);
                 if let Step::Turn(turn) = &mut self.step {
                     turn.ready_at = now + wait;
                 }
-                self.tell_retry(&failure, None, failures, wait);
+                self.tell_retry(now, link, &failure, None, tries, wait);
             }
         }
     }
@@ -245,23 +277,22 @@ impl Upload {
         kind: TurnKind,
         failure: Failure,
         end: FailedKind,
-        failures: u32,
+        tries: u32,
     ) {
         let lost_create = kind == TurnKind::Create && failure.class == Class::Exists && self.unanswered;
-        if lost_create && !self.spec.contain_dir {
+        if lost_create {
             // It may exist because an earlier `create`, whose answer was lost, stored it.
             let find = TurnKind::Find { failure: Box::new(failure), start_over: false };
             self.step = Step::Turn(Turn::new(find, now));
             return;
         }
-        self.fail(now, link, end, failure, None, failures);
+        self.fail(now, link, end, failure, None, tries);
     }
 
     /// `single/create` gave no file id. If it may have stored the file, look; else take the longer way.
     fn single_in_vain(&mut self, now: Duration, failure: Failure) {
         self.single_failed = true;
-        let look = self.unanswered && !self.spec.contain_dir;
-        let kind = if look {
+        let kind = if self.unanswered {
             TurnKind::Find { failure: Box::new(failure), start_over: true }
         } else {
             TurnKind::Create
@@ -269,11 +300,8 @@ impl Upload {
         self.step = Step::Turn(Turn::new(kind, now));
     }
 
-    /// Looks for the file in its folder. Not possible for a path, whose folder's id is not known.
-    fn find(&mut self, now: Duration, link: &mut Link, failure: Failure) {
-        if self.spec.contain_dir {
-            return self.start_over(now, link, failure);
-        }
+    /// Looks for the file in its folder.
+    fn find(&mut self, now: Duration, failure: Failure) {
         let find = TurnKind::Find { failure: Box::new(failure), start_over: true };
         self.step = Step::Turn(Turn::new(find, now));
     }
@@ -317,7 +345,7 @@ impl Upload {
     fn slice_failed(&mut self, now: Duration, link: &mut Link, sent: Sent, mut failure: Failure, bytes: u64) {
         let Some(mut flight) = link.slice_lost(sent.key, now) else { return };
         flight.end(bytes);
-        let (no, attempt) = (sent.slice.no, sent.attempt);
+        let (no, attempt, try_no) = (sent.slice.no, sent.attempt, sent.try_no);
         let elapsed = now.saturating_sub(flight.started);
         let at_the_line = elapsed >= link.body_line().mul_f64(LINE_REACHED)
             && matches!(failure.class, Class::Server | Class::Interrupted);
@@ -340,7 +368,7 @@ impl Upload {
         }
         if let Some(end) = ends_at_once(failure.class) {
             self.put_back(no, now, false);
-            return self.fail(now, link, end, failure, Some(no), attempt);
+            return self.fail(now, link, end, failure, Some(no), try_no);
         }
         if self.remote.as_ref().is_some_and(|remote| remote.slices.copy_of(no).is_some()) {
             // The other copy may make it, and if it does not, its failure decides.
@@ -350,7 +378,7 @@ impl Upload {
         let refused = matches!(failure.class, Class::Refused | Class::VerifyFailed);
         if unknown || (refused && attempt >= REFUSALS_MAX) {
             self.put_back(no, now, false);
-            return self.restart(now, link, failure, Some(no), attempt, false);
+            return self.restart(now, link, failure, Some(no), try_no, false);
         }
         let dead_end = failure.class == Class::Connect && attempt >= HOSTS_AFTER && !self.hosts_asked;
         if dead_end {
@@ -361,11 +389,11 @@ impl Upload {
             self.put_back(no, now, false);
             let kind =
                 if failure.class == Class::Protocol { FailedKind::Protocol } else { FailedKind::GaveUp };
-            return self.fail(now, link, kind, failure, Some(no), attempt);
+            return self.fail(now, link, kind, failure, Some(no), try_no);
         }
         let wait = self.pause(link, &failure, attempt);
         self.put_back(no, now + wait, failure.class != Class::RateLimited);
-        self.tell_retry(&failure, Some(no), attempt, wait);
+        self.tell_retry(now, link, &failure, Some(no), try_no, wait);
     }
 
     /// None of the servers that `create` named may be there any more, above all when it was asked in an earlier run.
@@ -404,9 +432,9 @@ impl Upload {
                 link.body_line().as_secs(),
                 failure.message,
             );
-            return self.fail(now, link, FailedKind::SlowUplink, failure, Some(no), sent.attempt);
+            return self.fail(now, link, FailedKind::SlowUplink, failure, Some(no), sent.try_no);
         }
-        self.tell_retry(&failure, Some(no), sent.attempt, Duration::ZERO);
+        self.tell_retry(now, link, &failure, Some(no), sent.try_no, Duration::ZERO);
     }
 
     fn put_back(&mut self, no: u32, ready_at: Duration, counted: bool) {
@@ -426,8 +454,13 @@ impl Upload {
             Class::RateLimited => quiet && self.throttled >= THROTTLED_MAX,
             Class::Connect => quiet,
             class if is_lost(class) => attempts >= LOST_TRIES_MAX || (quiet && attempts >= 2),
-            _ => attempts >= self.policy.tries_max,
+            class => attempts >= self.tries_max(class),
         }
+    }
+
+    fn tries_max(&self, class: Class) -> u32 {
+        let stranger = class == Class::Protocol && !self.met;
+        if stranger { self.policy.tries_max.min(STRANGERS_MAX) } else { self.policy.tries_max }
     }
 
     /// How long to wait before the next try. A rate limit's wait is the link's.
@@ -440,7 +473,20 @@ impl Upload {
         pause.max(failure.retry_after.unwrap_or_default())
     }
 
-    fn tell_retry(&mut self, failure: &Failure, slice_no: Option<u32>, attempt: u32, wait: Duration) {
+    /// `wait`: the upload's own pause; a refusal for too many requests has that of the link.
+    fn tell_retry(
+        &mut self,
+        now: Duration,
+        link: &Link,
+        failure: &Failure,
+        slice_no: Option<u32>,
+        attempt: u32,
+        wait: Duration,
+    ) {
+        let wait = match failure.class {
+            Class::RateLimited => link.ready_at(failure.endpoint).saturating_sub(now),
+            _ => wait,
+        };
         self.tell(Event::Retry {
             step: failure.endpoint.name(),
             slice_no,

@@ -21,7 +21,10 @@ pub(super) struct Slices {
 #[derive(Clone, Debug, Default)]
 struct State {
     done: bool,
+    /// Tries that count against the limit.
     tries: u32,
+    /// All tries.
+    sent: u32,
     ready_at: Duration,
     server: Option<Arc<str>>,
 }
@@ -34,8 +37,10 @@ pub(super) struct Sent {
     pub(super) key: FlightKey,
     pub(super) slice: Slice,
     pub(super) server: Arc<str>,
-    /// Which try of the slice this is, from 1.
+    /// Which try of the slice this is, from 1, of those that count against the limit.
     pub(super) attempt: u32,
+    /// Which try of the slice this is, from 1, of all.
+    pub(super) try_no: u32,
 }
 
 impl Slices {
@@ -105,9 +110,10 @@ impl Slices {
         self.due.remove(&slice.no);
         let state = self.state_mut(slice.no);
         state.tries += 1;
+        state.sent += 1;
         state.server = Some(server.clone());
-        let attempt = state.tries;
-        self.on_their_way.push(Sent { id, key, slice, server, attempt });
+        let (attempt, try_no) = (state.tries, state.sent);
+        self.on_their_way.push(Sent { id, key, slice, server, attempt, try_no });
     }
 
     /// Takes a slice off its way; it is neither due nor done after that.

@@ -14,7 +14,8 @@ struct Bench {
     now: Duration,
     in_flight: BTreeMap<TryId, Call>,
     records: Vec<Record>,
-    retries: u32,
+    /// Try and pause in milliseconds of each retry that was told of.
+    retries: Vec<(u32, u64)>,
     outcome: Option<Outcome>,
 }
 
@@ -52,7 +53,7 @@ impl Bench {
             now: Duration::ZERO,
             in_flight: BTreeMap::new(),
             records: vec![],
-            retries: 0,
+            retries: vec![],
             outcome: None,
         }
     }
@@ -68,7 +69,7 @@ impl Bench {
                 Action::Send { id, call } => assert_eq!(self.in_flight.insert(id, call), None),
                 Action::Abort { id } => assert!(self.in_flight.remove(&id).is_some()),
                 Action::Save { record, .. } => self.records.push(record),
-                Action::Tell(Event::Retry { .. }) => self.retries += 1,
+                Action::Tell(Event::Retry { attempt, wait_ms, .. }) => self.retries.push((attempt, wait_ms)),
                 Action::Tell(_) => {}
                 Action::Finish(outcome) => assert_eq!(self.outcome.replace(outcome), None),
             }
@@ -228,6 +229,52 @@ fn polling_ends_with_a_reason_that_says_still_verifying() {
 }
 
 #[test]
+fn a_file_that_is_complete_but_has_no_id_is_looked_for_in_its_folder() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    bench.send_all();
+    for _ in 0..3 {
+        assert!(matches!(bench.reply(Reply::Nameless), Call::Complete { .. }));
+    }
+    assert!(matches!(bench.reply(STORED), Call::Find { .. }));
+    let completed = bench.completed();
+    assert_eq!((completed.file_id, completed.reused), (7, false));
+}
+
+#[test]
+fn a_file_that_never_gets_an_id_ends_in_words_of_its_own() {
+    for contain_dir in [false, true] {
+        let spec = UploadSpec { contain_dir, ..spec(1) };
+        let mut bench = Bench::with(Upload::new(spec, Policy::default(), 1));
+        bench.create();
+        bench.send_all();
+        let mut looks = 0;
+        while bench.outcome.is_none() {
+            let (id, call) = bench.call();
+            let is_look = matches!(call, Call::Find { .. });
+            looks += u32::from(is_look);
+            // The folder of the first look cannot be listed, the second does not have the file.
+            let input = match (is_look, looks) {
+                (true, 1) => Input::Failed { id, failure: failure(Endpoint::List, Class::Refused), sent: 0 },
+                (true, _) => Input::Replied { id, reply: Reply::NotYet },
+                _ => Input::Replied { id, reply: Reply::Nameless },
+            };
+            bench.tell(input);
+            bench.drain();
+        }
+        assert_eq!(looks, if contain_dir { 0 } else { 2 }, "a folder of unknown id cannot be looked into");
+        let failed = bench.failed();
+        assert!(failed.failure.message.contains("named no file id"), "{failed:?}");
+        assert!(failed.kind == FailedKind::GaveUp && failed.resumable);
+        assert!(
+            bench.now >= Duration::from_secs(60) && bench.now < Duration::from_secs(90),
+            "{:?}",
+            bench.now
+        );
+    }
+}
+
+#[test]
 fn a_lost_answer_to_complete_is_looked_up_before_anything_is_sent_again() {
     let mut bench = Bench::new(1);
     bench.create();
@@ -265,7 +312,7 @@ fn a_slice_is_tried_again_on_another_server_and_given_up_after_its_tries() {
     let failed = bench.failed();
     assert_eq!((failed.kind, failed.attempts, failed.slice_no), (FailedKind::GaveUp, 6, Some(1)));
     assert!(failed.resumable);
-    assert_eq!(bench.retries, 5);
+    assert_eq!(bench.retries.len(), 5);
 }
 
 #[test]
@@ -309,6 +356,22 @@ fn a_rate_limit_slows_down_and_does_not_use_up_tries() {
 }
 
 #[test]
+fn a_rate_limit_is_told_with_its_try_and_its_pause() {
+    let mut bench = Bench::new(1);
+    (0..3).for_each(|_| drop(bench.fail(Class::RateLimited)));
+    bench.create();
+    (0..3).for_each(|_| drop(bench.fail(Class::RateLimited)));
+    let (tries, waits): (Vec<u32>, Vec<u64>) = bench.retries.iter().copied().unzip();
+    assert_eq!(tries, [1, 2, 3, 1, 2, 3]);
+    assert!(waits.iter().all(|&wait| wait >= 1000), "{waits:?}");
+    (0..17).for_each(|_| drop(bench.fail(Class::RateLimited)));
+    while bench.outcome.is_none() {
+        bench.fail(Class::RateLimited);
+    }
+    assert_eq!(bench.failed().attempts as usize, bench.retries.len() - 3 + 1);
+}
+
+#[test]
 fn a_resumed_upload_sends_only_what_is_missing_and_creates_nothing() {
     let mut bench = Bench::new(10);
     bench.create();
@@ -329,6 +392,23 @@ fn a_resumed_upload_sends_only_what_is_missing_and_creates_nothing() {
     let upload = Upload::resume(spec(10), Policy::default(), 3, Duration::ZERO, &records);
     let mut asked_again = Bench::with(upload);
     assert!(matches!(asked_again.reply(STORED), Call::Complete { .. }), "only the answer was missing");
+}
+
+#[test]
+fn digests_on_record_that_do_not_fit_the_file_are_made_anew() {
+    for slices in [0, 2, 4] {
+        let mut bench = Bench::new(3);
+        bench.create();
+        let wrong = Digests { slices: vec![Md5([0; 16]); slices].into(), ..digests(&spec(3), SLICE) };
+        bench.records[0] = Record::Hashed(wrong);
+        let upload = Upload::resume(spec(3), Policy::default(), 1, Duration::ZERO, &bench.records);
+        assert!(!upload.digests_known());
+        let mut resumed = Bench::with(upload);
+        resumed.drain();
+        assert_eq!(resumed.send_all(), [1, 2, 3]);
+        resumed.reply(STORED);
+        resumed.completed();
+    }
 }
 
 #[test]
@@ -491,6 +571,70 @@ fn an_answer_that_took_a_minute_does_not_end_the_polling() {
 }
 
 #[test]
+fn dead_hosts_of_a_journal_lead_to_new_ones_after_three_tries() {
+    let mut before = Bench::new(1);
+    before.create();
+    let mut bench =
+        Bench::with(Upload::resume(spec(1), Policy::default(), 2, Duration::ZERO, &before.records));
+    for _ in 0..3 {
+        let Call::Slice { server, .. } = bench.fail(Class::Connect) else { panic!("a slice goes out") };
+        assert!(["s1", "s2"].contains(&&*server), "{server}");
+    }
+    assert_eq!(bench.reply(Reply::Hosts(vec!["new".into(), "s2".into()])), Call::Domain);
+    assert!(bench.now < Duration::from_secs(10), "{:?}", bench.now);
+    let call = bench.reply(Reply::SliceTaken);
+    assert!(matches!(&call, Call::Slice { server, .. } if &**server == "new"), "{call:?}");
+    bench.reply(STORED);
+    bench.completed();
+}
+
+#[test]
+fn other_hosts_are_asked_for_once_and_not_having_them_ends_nothing() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    (0..3).for_each(|_| drop(bench.fail(Class::Connect)));
+    assert_eq!(bench.fail(Class::Refused), Call::Domain);
+    for _ in 0..4 {
+        assert!(matches!(bench.fail(Class::Connect), Call::Slice { .. }));
+    }
+    bench.reply(Reply::SliceTaken);
+    bench.reply(STORED);
+    bench.completed();
+}
+
+#[test]
+fn words_of_a_slow_body_about_one_that_was_fast_are_a_failure_of_the_server() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    for _ in 0..6 {
+        let (id, call) = bench.call();
+        assert!(matches!(call, Call::Slice { .. }));
+        bench.now += Duration::from_secs(1);
+        bench.tell(Input::Failed { id, failure: failure(Endpoint::Slice, Class::BodyTimeout), sent: SLICE });
+        bench.drain();
+    }
+    let failed = bench.failed();
+    assert_eq!((failed.kind, failed.failure.class, failed.attempts), (FailedKind::GaveUp, Class::Server, 6));
+}
+
+#[test]
+fn a_file_that_is_there_after_a_lost_answer_is_not_called_reused() {
+    for (class, reused) in [
+        (Class::Server, false),
+        (Class::Protocol, false),
+        (Class::NoAnswer, false),
+        (Class::Interrupted, false),
+        (Class::RateLimited, true),
+        (Class::Connect, true),
+    ] {
+        let mut bench = Bench::new(1);
+        bench.fail(class);
+        bench.reply(STORED);
+        assert_eq!(bench.completed().reused, reused, "{class:?}");
+    }
+}
+
+#[test]
 fn a_restart_for_one_reason_does_not_use_up_that_for_another() {
     let mut bench = Bench::new(1);
     bench.create();
@@ -531,6 +675,29 @@ fn a_login_page_in_place_of_an_answer_restarts_nothing() {
     }
     bench.reply(STORED);
     assert!(!bench.records.contains(&Record::Restarted));
+}
+
+#[test]
+fn a_stranger_in_place_of_the_service_is_asked_three_times() {
+    let mut bench = Bench::new(1);
+    (0..3).for_each(|_| drop(bench.fail(Class::Protocol)));
+    assert_eq!((bench.failed().kind, bench.failed().attempts), (FailedKind::Protocol, 3));
+    assert!(bench.now < Duration::from_secs(3), "{:?}", bench.now);
+
+    // A resumed upload has met nobody yet either.
+    let mut bench = Bench::new(1);
+    bench.create();
+    let upload = Upload::resume(spec(1), Policy::default(), 2, Duration::ZERO, &bench.records);
+    let mut resumed = Bench::with(upload);
+    (0..3).for_each(|_| drop(resumed.fail(Class::Protocol)));
+    assert_eq!((resumed.failed().kind, resumed.failed().attempts), (FailedKind::Protocol, 3));
+    assert!(resumed.failed().resumable);
+
+    // In the middle of an upload a page may go away again.
+    (0..5).for_each(|_| drop(bench.fail(Class::Protocol)));
+    bench.reply(Reply::SliceTaken);
+    bench.reply(STORED);
+    bench.completed();
 }
 
 #[test]

@@ -115,7 +115,8 @@ pub enum Call {
         /// MD5 of the whole file.
         etag: Md5,
     },
-    /// `list`: looks for a file of this name, size and etag in the parent folder.
+    /// `list`: looks for a file of this name, size and etag where the upload puts it, in the parent folder or on its path
+    /// from there.
     Find {
         /// MD5 of the whole file.
         etag: Md5,
@@ -186,6 +187,8 @@ pub enum Reply {
     SliceTaken,
     /// `upload_complete`, `single/create` or `list`: not (yet) there.
     NotYet,
+    /// `upload_complete`: stored, it says, but without the id that would prove it.
+    Nameless,
     /// `domain`: upload hosts.
     Hosts(Vec<Arc<str>>),
 }
@@ -348,7 +351,15 @@ impl Failed {
             FailedKind::Refused => matches!(failure.class, crate::Class::NoSpace | crate::Class::Blocked),
             FailedKind::Source | FailedKind::Verify => false,
         };
+        let class_advice = crate::advice(failure.class, failure.endpoint);
         let advice = match kind {
+            FailedKind::GaveUp if failure.class == crate::Class::Connect => {
+                "check the network, the host name and the proxy settings, and run the same command again: it goes on from the last acknowledged slice"
+            }
+            // More of the same would not help.
+            FailedKind::GaveUp if matches!(failure.class, crate::Class::Tls | crate::Class::RateLimited) => {
+                class_advice
+            }
             FailedKind::GaveUp => "run the same command again: it goes on from the last acknowledged slice",
             FailedKind::SlowUplink => {
                 "use a faster uplink, or stop what else uses this one, and run the same command again"
@@ -357,9 +368,7 @@ impl Failed {
             FailedKind::Verify => {
                 "the bytes did not arrive as they were sent, twice; start again, and report the trace id if it persists"
             }
-            FailedKind::Login | FailedKind::Refused | FailedKind::Protocol => {
-                crate::advice(failure.class, failure.endpoint)
-            }
+            FailedKind::Login | FailedKind::Refused | FailedKind::Protocol => class_advice,
         };
         Self { kind, failure, slice_no, attempts, advice: advice.into(), resumable }
     }

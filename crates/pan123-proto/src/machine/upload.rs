@@ -29,6 +29,8 @@ pub struct Upload {
     pub(super) failing_since: Option<Duration>,
     /// Refusals for too many requests since the last good answer.
     pub(super) throttled: u32,
+    /// The service has answered as it should, at least once.
+    pub(super) met: bool,
     /// Why it has started over from `create`. Once for each reason.
     pub(super) restarts: Vec<Class>,
     /// A request that stores the file went out and its answer was lost.
@@ -74,14 +76,19 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Turn {
     pub(super) kind: TurnKind,
-    /// How often it failed.
+    /// How often it failed, refusals for too many requests not counted.
     pub(super) failures: u32,
+    /// How often it was tried since the last good answer.
+    pub(super) tries: u32,
     pub(super) ready_at: Duration,
     pub(super) flight: Option<TryId>,
     /// When it last went out.
     pub(super) sent_at: Duration,
-    /// When the question went out that was first answered with "not yet"; bounds polling.
+    /// When the question went out that was first answered with "not yet"; bounds polling. A look into the folder
+    /// in the middle of polling carries it along.
     pub(super) polling_since: Option<Duration>,
+    /// How often in a row the service called the file complete and named no id.
+    pub(super) nameless: u32,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +121,7 @@ impl Upload {
             remote: None,
             failing_since: None,
             throttled: 0,
+            met: false,
             restarts: Vec::new(),
             unanswered: false,
             single_failed: false,
@@ -136,7 +144,8 @@ impl Upload {
         let mut completing = false;
         for record in records {
             match record {
-                Record::Hashed(digests) => upload.digests = Some(digests.clone()),
+                Record::Hashed(digests) if upload.fits(digests) => upload.digests = Some(digests.clone()),
+                Record::Hashed(_) => {}
                 Record::Created { preupload_id, slice_size, servers } => {
                     upload.remote = upload.remote_for(preupload_id.clone(), *slice_size, servers.clone());
                 }
@@ -301,6 +310,7 @@ impl Upload {
         let id = TryId(self.next_id);
         self.next_id += 1;
         turn.flight = Some(id);
+        turn.tries += 1;
         turn.sent_at = now;
         link.take(endpoint, now);
         Some(Action::Send { id, call })
@@ -334,13 +344,18 @@ impl Upload {
         Some(Action::Send { id, call: Call::Slice { server, preupload_id, slice, md5 } })
     }
 
+    /// Whether there is a digest for each slice of this file.
+    fn fits(&self, digests: &Digests) -> bool {
+        NonZeroU64::new(digests.slice_size)
+            .and_then(|slice_size| SlicePlan::new(self.spec.size, slice_size))
+            .is_some_and(|plan| plan.count() as usize == digests.slices.len())
+    }
+
     fn hashed(&mut self, now: Duration, digests: Digests) {
         if !matches!(self.step, Step::Hash { .. }) {
             return;
         }
-        let fits =
-            SlicePlan::new(self.spec.size, NonZeroU64::new(digests.slice_size).unwrap_or(NonZeroU64::MIN))
-                .is_some_and(|plan| plan.count() as usize == digests.slices.len());
+        let fits = self.fits(&digests);
         let changed = self.digests.as_ref().is_some_and(|old| old.etag != digests.etag);
         if changed || !fits {
             let words =
@@ -379,7 +394,7 @@ impl Upload {
             self.out.push_back(Action::Tell(Event::Retry {
                 step: Endpoint::Slice.name(),
                 slice_no: Some(sent.slice.no),
-                attempt: sent.attempt,
+                attempt: sent.try_no,
                 wait_ms: 0,
                 reason: "put back: it would not have been complete before the gateway gives up on it".into(),
             }));
@@ -445,7 +460,9 @@ impl Upload {
         let stage = match &self.step {
             Step::Hash { .. } => Stage::Hashing,
             Step::Turn(turn) => match turn.kind {
-                TurnKind::Create | TurnKind::Domain { .. } | TurnKind::Find { .. } => Stage::Creating,
+                TurnKind::Create | TurnKind::Domain { .. } => Stage::Creating,
+                // A look in between, which is no stage of its own.
+                TurnKind::Find { .. } => return,
                 TurnKind::Single { .. } => Stage::Sending,
                 TurnKind::Complete => Stage::Completing,
             },
@@ -488,7 +505,16 @@ const HEDGE_SHARE: u64 = 20;
 
 impl Turn {
     pub(super) fn new(kind: TurnKind, now: Duration) -> Self {
-        Self { kind, failures: 0, ready_at: now, flight: None, sent_at: now, polling_since: None }
+        Self {
+            kind,
+            failures: 0,
+            tries: 0,
+            ready_at: now,
+            flight: None,
+            sent_at: now,
+            polling_since: None,
+            nameless: 0,
+        }
     }
 }
 

@@ -1,0 +1,16 @@
+//! One state of a source.
+
+use serde::{Deserialize, Serialize};
+
+/// What tells one state of a source from another. Any difference means that the source changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of the content, in nanoseconds since 1970 UTC; 0 if the source has none.
+    pub mtime_ns: i64,
+    /// Inode number, or another number that stays with the source; 0 if it has none.
+    pub inode: u64,
+    /// Number of the device that the inode is on; 0 if there is none.
+    pub device: u64,
+}
