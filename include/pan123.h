@@ -175,6 +175,13 @@
  * Files on disk have their path for that.
  */
 #define PAN123_OPT_RESUME_KEY 1010
+
+/**
+ * Client, string: an OAuth2 refresh token, with the client id and secret of an app. Needs `PAN123_OPT_TOKEN_CACHE`, which
+ * keeps the token that comes in its place each time: it works once. All processes of an account name the same
+ * directory.
+ */
+#define PAN123_OPT_REFRESH_TOKEN 1011
 /** Client, 0 to 64: slices in flight over all uploads of the client. 0, the default: as many as the link carries. */
 #define PAN123_OPT_SLICES_IN_FLIGHT 2001
 /** Client: the most bytes per second that bodies may send together. 0, the default: no cap. */
@@ -315,7 +322,7 @@
 #define PAN123_HASH_SHA1 1
 
 /**
- * Version of the interface in the header: the upper half must be the library's, the lower half counts
+ * Version of the interface in the header, 0.1: the upper half must be the library's, the lower half counts
  * additions and must not exceed the library's.
  */
 #define PAN123_ABI_VERSION 0x00010000u
@@ -452,6 +459,9 @@ typedef struct pan123_identity {
 /**
  * A source of yours. All members [worker thread, may block]; calls overlap unless `PAN123_VT_SERIAL` is set.
  *
+ * A member that fails ends what reads the source, with the code that it returned: any `PAN123_E_` but those for
+ * something that was stopped (20 to 22), which count as `PAN123_E_SOURCE_IO`, as does a number that is no code.
+ *
  * ```c
  * static pan123_status read_at(uintptr_t ctx, uint64_t offset, uint8_t *buf, size_t len, size_t *out_n,
  *                              pan123_error **err)
@@ -543,7 +553,9 @@ typedef struct pan123_tokens_vtable {
  * block]; calls for different keys overlap unless `PAN123_VT_SERIAL` is set. Keys are 1 to 64 characters of `a-z`,
  * `0-9` and `-`, and have a NUL behind them.
  *
- * An upload goes on without its store if that fails, and can then not be resumed by another run.
+ * An upload whose `load` fails does not begin, and ends with `PAN123_E_STORE`: it would do again what may be done. One
+ * whose `save` or `remove` fails goes on without its store, which a `PAN123_EV_LOG` tells, and can then not be resumed
+ * by another run.
  */
 typedef struct pan123_store_vtable {
     /** The head. */
@@ -569,6 +581,11 @@ typedef struct pan123_store_vtable {
                           pan123_error **err);
     /** Forgets `key`; there may be no such key. Required. */
     pan123_status (*remove)(uintptr_t ctx, const char *key, size_t key_len, pan123_error **err);
+    /**
+     * Puts all keys into `to`, each with a NUL behind it, in any order. Asked by `pan123 uploads`, and by nothing in the
+     * library itself. May be NULL, for a store that cannot tell.
+     */
+    pan123_status (*list)(uintptr_t ctx, pan123_sink *to, pan123_error **err);
 } pan123_store_vtable;
 
 /** News of an upload. Which members mean something depends on `kind`; the others are 0. */
@@ -861,11 +878,13 @@ PAN123_API pan123_status pan123_abi_check(uint32_t header_abi);
 PAN123_API const char *pan123_version(void);
 
 /**
- * How the library was built, as one JSON object: `version`, `abi`, `target`, and `features`, a list of names.
+ * How the library was built, as one JSON object: `version`, `abi` (for example `0.1`), `target`, and `features`, a list
+ * of names.
  *
  * Ownership: static. Thread: any. Blocking: no. Since 0.1.
  */
-PAN123_API const char *pan123_build_info(void);
+PAN123_API
+const char *pan123_build_info(void);
 
 /**
  * An integer field of a result, for example `PAN123_F_FILE_ID`.
@@ -1444,8 +1463,12 @@ void pan123_client_free(pan123_client *c);
  * `out` has `n` places. They get results with `PAN123_F_ETAG`, `PAN123_F_SLICE_MD5`, `PAN123_F_SLICE_COUNT`,
  * `PAN123_F_SLICE_SIZE`, `PAN123_F_SIZE` and perhaps `PAN123_F_SHA1`; where a source fails, NULL.
  *
+ * Many files and pieces of memory of up to 1 MiB are best given in one call: they are hashed side by side on the CPU's
+ * vectors. Larger ones, and sources of your own, come one after the other.
+ *
  * Returns `PAN123_OK`; the code of the first source that failed, and its error in `*err`: `PAN123_E_SOURCE_IO`,
- * `PAN123_E_SOURCE_CHANGED`, `PAN123_E_SOURCE_STALLED` for a callback that takes more than 30 s; `PAN123_E_CANCELLED`
+ * `PAN123_E_SOURCE_CHANGED`, the code of a callback that failed, `PAN123_E_SOURCE_STALLED` for one that takes more than
+ * 30 s; `PAN123_E_CANCELLED`
  * when `stop` is fired, and the places that were not reached are NULL; `PAN123_E_UNKNOWN_NUMBER` for unknown flags;
  * `PAN123_E_WOULD_DEADLOCK` in a callback; `PAN123_E_INVALID_ARGUMENT`.
  *

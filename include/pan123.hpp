@@ -777,6 +777,11 @@ public:
     virtual Expected<std::string> load(std::string_view key) = 0;
     virtual Expected<void> save(std::string_view key, Bytes data) = 0;
     virtual Expected<void> remove(std::string_view key) = 0;
+    /// All keys, in any order; for `pan123 uploads`.
+    virtual Expected<std::vector<std::string>> list()
+    {
+        return Error(errc::not_supported, "this store does not tell what it keeps");
+    }
 };
 
 /// Kinds of events, PAN123_EV_; there may be others.
@@ -918,6 +923,18 @@ inline pan123_store_vtable store_vtable(Calls calls) noexcept
     };
     vtable.remove = [](std::uintptr_t ctx, const char *key, std::size_t len, pan123_error **err) noexcept {
         return guarded(err, [&] { return At::at(ctx).remove({key, len}); });
+    };
+    vtable.list = [](std::uintptr_t ctx, pan123_sink *to, pan123_error **err) noexcept {
+        return guarded(err, [&]() -> Expected<void> {
+            Expected<std::vector<std::string>> keys = At::at(ctx).list();
+            if (!keys) return std::move(keys.error());
+            for (const std::string &key : *keys) {
+                // Its NUL goes along.
+                Expected<void> told = put(to, Bytes(key.c_str(), key.size() + 1));
+                if (!told) return told;
+            }
+            return {};
+        });
     };
     return vtable;
 }
@@ -1135,6 +1152,7 @@ public:
     Self &client_id(Text id) { return set(PAN123_OPT_CLIENT_ID, id); }
     Self &client_secret(Text secret) { return set(PAN123_OPT_CLIENT_SECRET, secret); }
     Self &token_cache(Text directory) { return set(PAN123_OPT_TOKEN_CACHE, directory); }
+    Self &refresh_token(Text token) { return set(PAN123_OPT_REFRESH_TOKEN, token); }
     Self &state_dir(Text directory) { return set(PAN123_OPT_STATE_DIR, directory); }
     Self &proxy(Text url) { return set(PAN123_OPT_PROXY, url); }
     Self &ca_file(Text path) { return set(PAN123_OPT_CA_FILE, path); }

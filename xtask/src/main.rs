@@ -6,17 +6,21 @@ mod bench;
 mod bench_bindings;
 mod bench_hash;
 mod bench_upload;
+mod beside;
 mod bindings;
 mod capi;
 mod cpp;
+mod debian;
 mod fuzz;
 mod header;
+mod links;
 mod measure;
 mod picture;
 mod process;
 mod raw_writer;
 mod serve;
 mod simulate;
+mod swift;
 mod soak;
 mod test;
 mod tools;
@@ -47,12 +51,16 @@ enum Task {
     Header(header::Options),
     /// Run the fuzz targets for a while each.
     Fuzz(fuzz::Options),
+    /// Upload over slow lines between network namespaces, with the gateway's minute; takes root.
+    Links(links::Options),
     /// Many small files and one large one with random faults, the client watched and every byte compared.
     Soak(soak::Options),
     /// Record the program at work for the README.
     Picture,
     /// Run the upload state machine in virtual time: goodput over links, random schedules of faults, scale.
     Simulate(simulate::Options),
+    /// Test the Swift package, with a compiler in a Debian of its own if this machine has none.
+    Swift(swift::Options),
     /// Send a file's slices to an emulator as fast as sockets go (a part of `bench upload`).
     #[command(hide = true)]
     RawWriter(raw_writer::Options),
@@ -70,9 +78,11 @@ fn main() -> anyhow::Result<()> {
         Task::Cpp => cpp::run(),
         Task::Header(options) => header::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Links(options) => links::run(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Picture => picture::run(),
         Task::Simulate(options) => simulate::run_task(&options),
+        Task::Swift(options) => swift::run(&options),
         Task::RawWriter(options) => raw_writer::run(&options),
     }
 }

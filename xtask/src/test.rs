@@ -10,8 +10,8 @@ use anyhow::bail;
 use crate::{
     process::{self, Finished},
     tools::{
-        ABIGAIL, CHROMIUM, CLANG, CLIENTS, CLIPPY, CMAKE, CURL, FORM_DATA, GXX, LIBCURL, NODE, NPM, Need,
-        PKG_CONFIG, PYTHON, RUSTFMT, SQLITE, Tools, VALGRIND, VENV,
+        ABIGAIL, CHROMIUM, CLANG, CLIENTS, CLIPPY, CMAKE, CURL, FORM_DATA, GXX, IPROUTE, LIBCURL, NODE, NPM,
+        Need, PKG_CONFIG, PYTHON, RUSTFMT, SQLITE, Tools, VALGRIND, VENV,
     },
     workspace::Workspace,
 };
@@ -46,8 +46,9 @@ const STEPS: &[Step] = &[
     step("C++ and plugins", Full, &[GXX, CLANG, SQLITE], 20, &["cargo", "xtask", "cpp"]),
     step("docs", Full, &[], 10, &["cargo", "doc", "--workspace", "--no-deps"]),
     step("first command", Full, &[], 20, &["cargo", "run", "--release", "--bin", "pan123", "--", "upload", "--local", "README.md"]),
-    step("soak", Full, &[], 20, &["cargo", "xtask", "soak", "--files", "300", "--large", "200000000"]),
-    step("fuzz", Full, &[], 30, &["cargo", "xtask", "fuzz", "--seconds", "4"]),
+    step("soak", Full, &[], 20, &["cargo", "xtask", "soak", "--quick"]),
+    step("slow lines", Full, &[IPROUTE], 20, &["cargo", "xtask", "links", "--quick"]),
+    step("fuzz", Full, &[], 30, &["cargo", "xtask", "fuzz", "--quick", "--seconds", "4"]),
     // It sees to what each language needs by itself, and skips those that cannot be.
     step("bindings", Full, &[], 60, &["cargo", "xtask", "bindings"]),
     step("bench upload", Full, &[PYTHON, VENV, CLIENTS], 10, &["cargo", "xtask", "bench", "upload", "--quick"]),

@@ -73,6 +73,8 @@ pub(crate) const LIBCURL: Need =
 /// The headers of OpenSSL.
 pub(crate) const LIBSSL: Need =
     Need::Program { probe: &["test", "-e", "/usr/include/openssl/ssl.h"], debian: "libssl-dev" };
+/// What sets up networks, and `tc`.
+pub(crate) const IPROUTE: Need = Need::Program { probe: &["tc", "-V"], debian: "iproute2" };
 /// Debian in a folder.
 pub(crate) const DEBOOTSTRAP: Need =
     Need::Program { probe: &["debootstrap", "--version"], debian: "debootstrap" };

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    path::PathBuf,
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use pan123_upload::{
-    Client, ClientCredentials, JournalDir, ResumeStore, StaticToken, Token, TokenProvider,
+    Client, ClientCredentials, JournalDir, RefreshToken, ResumeStore, StaticToken, Token, TokenProvider,
     proto::machine::Parallel,
     transport::{self, HttpTransport, Layer, PlainHttp, ServerUrl, Transport},
 };
@@ -315,24 +315,44 @@ impl Parts<'_> {
             return Ok(Arc::new(HostTokens::new(host.clone(), calls.clone())));
         }
         let text = |option| settings.text(option);
-        match (text(PAN123_OPT_ACCESS_TOKEN), text(PAN123_OPT_CLIENT_ID), text(PAN123_OPT_CLIENT_SECRET)) {
-            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(invalid(
-                "give PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and its secret, but not both",
+        let (id, secret) = (text(PAN123_OPT_CLIENT_ID), text(PAN123_OPT_CLIENT_SECRET));
+        let (refresh_token, cache) = (text(PAN123_OPT_REFRESH_TOKEN), text(PAN123_OPT_TOKEN_CACHE));
+        if let Some(token) = text(PAN123_OPT_ACCESS_TOKEN) {
+            if id.or(secret).or(refresh_token).is_some() {
+                return Err(invalid(
+                    "give PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and its secret, but not both",
+                ));
+            }
+            return Ok(Arc::new(StaticToken::new(Token::new(token, None)?)));
+        }
+        let (id, secret) = match (id, secret) {
+            (Some(id), Some(secret)) => (id, secret),
+            (Some(_), None) => return Err(invalid("PAN123_OPT_CLIENT_ID needs PAN123_OPT_CLIENT_SECRET")),
+            (None, Some(_)) => return Err(invalid("PAN123_OPT_CLIENT_SECRET needs PAN123_OPT_CLIENT_ID")),
+            (None, None) if refresh_token.is_some() => {
+                return Err(invalid("PAN123_OPT_REFRESH_TOKEN needs PAN123_OPT_CLIENT_ID and its secret"));
+            }
+            (None, None) => {
+                return Err(invalid(
+                    "no access token: set PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and PAN123_OPT_CLIENT_SECRET, or give a pan123_tokens",
+                ));
+            }
+        };
+        let (transport, base) = (transport.clone(), base.to_string());
+        match (refresh_token, cache.map(Path::new)) {
+            (Some(refresh_token), Some(dir)) => {
+                Ok(Arc::new(RefreshToken::new(transport, &base, id, secret, refresh_token, dir)?))
+            }
+            (Some(_), None) => Err(invalid(
+                "PAN123_OPT_REFRESH_TOKEN needs PAN123_OPT_TOKEN_CACHE, where the one that comes after it is kept",
             )),
-            (Some(token), None, None) => Ok(Arc::new(StaticToken::new(Token::new(token, None)?))),
-            (None, Some(id), Some(secret)) => {
-                let login = ClientCredentials::new(transport.clone(), &base.to_string(), id, secret)?;
-                let cache = text(PAN123_OPT_TOKEN_CACHE).map(PathBuf::from);
+            (None, cache) => {
+                let login = ClientCredentials::new(transport, &base, id, secret)?;
                 Ok(Arc::new(match cache {
-                    Some(dir) => login.cache_in(&dir),
+                    Some(dir) => login.cache_in(dir),
                     None => login,
                 }))
             }
-            (None, Some(_), None) => Err(invalid("PAN123_OPT_CLIENT_ID needs PAN123_OPT_CLIENT_SECRET")),
-            (None, None, Some(_)) => Err(invalid("PAN123_OPT_CLIENT_SECRET needs PAN123_OPT_CLIENT_ID")),
-            (None, None, None) => Err(invalid(
-                "no access token: set PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and PAN123_OPT_CLIENT_SECRET, or give a pan123_tokens",
-            )),
         }
     }
 

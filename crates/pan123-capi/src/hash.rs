@@ -4,12 +4,13 @@ use std::{
     io,
     num::NonZeroU64,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use bytes::Bytes;
 use libc::size_t;
 use pan123_hash::{Digests, ErrorKind, Input, Options, hex};
 use pan123_upload::{Source, SourceRead, proto::SLICE_SIZE_ASSUMED, transport::ReadAt};
@@ -23,7 +24,7 @@ use crate::{
     handle,
     numbers::*,
     result::pan123_result,
-    source::{Given, Reading, pan123_source, several},
+    source::{Failed, Given, Reading, pan123_source, several},
     stop::pan123_stop,
     wait::{self, Cancel},
 };
@@ -35,8 +36,12 @@ use crate::{
 /// `out` has `n` places. They get results with `PAN123_F_ETAG`, `PAN123_F_SLICE_MD5`, `PAN123_F_SLICE_COUNT`,
 /// `PAN123_F_SLICE_SIZE`, `PAN123_F_SIZE` and perhaps `PAN123_F_SHA1`; where a source fails, NULL.
 ///
+/// Many files and pieces of memory of up to 1 MiB are best given in one call: they are hashed side by side on the CPU's
+/// vectors. Larger ones, and sources of your own, come one after the other.
+///
 /// Returns `PAN123_OK`; the code of the first source that failed, and its error in `*err`: `PAN123_E_SOURCE_IO`,
-/// `PAN123_E_SOURCE_CHANGED`, `PAN123_E_SOURCE_STALLED` for a callback that takes more than 30 s; `PAN123_E_CANCELLED`
+/// `PAN123_E_SOURCE_CHANGED`, the code of a callback that failed, `PAN123_E_SOURCE_STALLED` for one that takes more than
+/// 30 s; `PAN123_E_CANCELLED`
 /// when `stop` is fired, and the places that were not reached are NULL; `PAN123_E_UNKNOWN_NUMBER` for unknown flags;
 /// `PAN123_E_WOULD_DEADLOCK` in a callback; `PAN123_E_INVALID_ARGUMENT`.
 ///
@@ -86,15 +91,18 @@ pub unsafe extern "C" fn pan123_hash(
             unsafe { (several(s, n, "pan123_hash")?, handle::look_if_any(stop.cast_const())?) };
         let slice_size = NonZeroU64::new(slice_size).or(NonZeroU64::new(SLICE_SIZE_ASSUMED));
         let slice_size = slice_size.unwrap_or(NonZeroU64::MIN);
+        let wanted = Wanted { slice_size, sha1: flags & PAN123_HASH_SHA1 != 0 };
+        let (results, ended) = hash(&sources, wanted, stop);
         let mut first = None;
-        for (i, source) in sources.into_iter().enumerate() {
-            match hash(source, slice_size, flags & PAN123_HASH_SHA1 != 0, stop) {
+        for (i, result) in results.into_iter().enumerate() {
+            match result {
                 // SAFETY: as above.
-                Ok(digests) => unsafe { out.add(i).write(handle::give(fields(&digests))) },
-                Err(fault) if fault.code == PAN123_E_CANCELLED => return Err(fault),
-                Err(fault) => first = first.or(Some(fault)),
+                Some(Ok(digests)) => unsafe { out.add(i).write(handle::give(fields(&digests))) },
+                Some(Err(fault)) => first = first.or(Some(fault)),
+                None => {}
             }
         }
+        ended?;
         first.map_or(Ok(()), Err)
     })
 }
@@ -102,61 +110,165 @@ pub unsafe extern "C" fn pan123_hash(
 /// How long one callback may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Hashes on a thread of its own, so that a read that hangs does not hold the caller when he wants to stop.
-fn hash(given: &Given, slice_size: NonZeroU64, sha1: bool, stop: Option<&Cancel>) -> Result<Digests, Fault> {
-    let stopped = || fault(PAN123_E_CANCELLED, "hashing was stopped, as asked");
+/// Files and pieces of memory up to this size are hashed together, on the lanes of the CPU's vectors.
+const SMALL: u64 = 1 << 20;
+
+/// How many bytes are hashed together. Bounds the memory for the contents of files.
+const TOGETHER: usize = 8 << 20;
+
+/// What to compute.
+#[derive(Clone, Copy)]
+struct Wanted {
+    slice_size: NonZeroU64,
+    sha1: bool,
+}
+
+/// What became of each source; `None`: it was not reached.
+type Results = Vec<Option<Result<Digests, Fault>>>;
+
+/// Hashes on a thread of its own, so that a read that hangs does not hold the caller when he wants to stop. Says how
+/// far it came, and why not to the end.
+fn hash(given: &[&Given], wanted: Wanted, stop: Option<&Cancel>) -> (Results, Result<(), Fault>) {
+    let stopped = || Err(fault(PAN123_E_CANCELLED, "hashing was stopped, as asked"));
+    let nothing = || given.iter().map(|_| None).collect::<Results>();
     if stop.is_some_and(Cancel::is_fired) {
-        return Err(stopped());
+        return (nothing(), stopped());
     }
-    let reading = Reading {
-        calls: Calls::new(),
-        cancel: Cancel::new(),
+    let (calls, cancel) = (Calls::new(), Cancel::new());
+    let reading = || Reading {
+        calls: calls.clone(),
+        cancel: cancel.clone(),
         limit: LIMIT,
-        stalled: Cancel::new(),
+        failed: Failed::default(),
         resume_key: None,
     };
-    let source = given.open(&reading);
+    let sources: Vec<ToHash> = given.iter().map(|given| ToHash::new(given, reading())).collect();
     let cancelled = Arc::new(AtomicBool::new(false));
-    let (sender, receiver) = oneshot::channel();
-    let flag = cancelled.clone();
+    let results = Arc::new(Mutex::new(nothing()));
+    let (done, ended) = oneshot::channel();
+    let (flag, places) = (cancelled.clone(), results.clone());
     let thread = std::thread::Builder::new().name("pan123-hash".into()).spawn(move || {
-        let options = Options::new(slice_size).sha1(sha1).cancel(&flag);
-        let result = pan123_hash::hash_input(&SourceInput(&source), &options);
-        let _ = sender
-            .send(result.map_err(|error| (error.kind(), format!("hash {}: {error}", source.describe()))));
+        let options = Options::new(wanted.slice_size).sha1(wanted.sha1).cancel(&flag);
+        hash_each(&sources, &options, |i, result| lock(&places)[i] = Some(result));
+        let _ = done.send(());
     });
-    let thread =
-        thread.map_err(|error| fault(PAN123_E_INTERNAL, format!("no thread to hash on: {error}")))?;
+    let thread = match thread {
+        Ok(thread) => thread,
+        Err(error) => {
+            return (nothing(), Err(fault(PAN123_E_INTERNAL, format!("no thread to hash on: {error}"))));
+        }
+    };
     let fired = async {
         match stop {
             Some(stop) => stop.fired().await,
             None => std::future::pending().await,
         }
     };
-    let answer = wait::until(None, wait::unless(fired, receiver)).flatten();
+    let answer = wait::until(None, wait::unless(fired, ended)).flatten();
     cancelled.store(true, Ordering::Relaxed);
-    reading.cancel.fire();
+    cancel.fire();
     // With its reads let go of, it is at its end.
     let panicked = thread.join().is_err();
     // Idle threads are ended before this returns; one that hangs in a callback is not waited for.
-    reading.calls.close(Some(std::time::Instant::now()));
+    calls.close(Some(std::time::Instant::now()));
+    let results = std::mem::take(&mut *lock(&results));
     match answer {
-        None => Err(stopped()),
-        Some(Ok(Ok(digests))) => Ok(digests),
-        Some(Ok(Err((kind, message)))) => Err(fault(code_of(kind, &reading), message)),
-        Some(Err(_)) if panicked => Err(fault(PAN123_E_PANIC, "a panic inside the library, while hashing")),
-        Some(Err(_)) => Err(fault(PAN123_E_INTERNAL, "the hashing thread ended without an answer")),
+        Some(Ok(())) => (results, Ok(())),
+        None => (results, stopped()),
+        Some(Err(_)) if panicked => {
+            (results, Err(fault(PAN123_E_PANIC, "a panic inside the library, while hashing")))
+        }
+        Some(Err(_)) => {
+            (results, Err(fault(PAN123_E_INTERNAL, "the hashing thread ended without an answer")))
+        }
     }
 }
 
-fn code_of(kind: ErrorKind, reading: &Reading) -> pan123_status {
-    match kind {
-        _ if reading.stalled.is_fired() => PAN123_E_SOURCE_STALLED,
-        ErrorKind::Shrunk | ErrorKind::Grown | ErrorKind::Changed => PAN123_E_SOURCE_CHANGED,
-        ErrorKind::Cancelled => PAN123_E_CANCELLED,
-        ErrorKind::Kernel => PAN123_E_NOT_SUPPORTED,
-        _ => PAN123_E_SOURCE_IO,
+/// A source, and what is known of it.
+struct ToHash {
+    source: Source,
+    is_host: bool,
+    failed: Failed,
+}
+
+impl ToHash {
+    fn new(given: &Given, reading: Reading) -> Self {
+        let is_host = matches!(given, Given::Host { .. });
+        Self { source: given.open(&reading), is_host, failed: reading.failed }
     }
+
+    /// The whole of a small file or piece of memory. `None` for what is hashed alone: what is large, what host code
+    /// reads, and what cannot be read as it should, so that it says why.
+    fn content(&self) -> Option<Bytes> {
+        let size = self.source.size();
+        if self.is_host || size > SMALL {
+            return None;
+        }
+        if let Some(bytes) = self.source.as_bytes() {
+            return Some(bytes.clone());
+        }
+        let before = self.source.identity().ok()?;
+        let mut content = vec![0; usize::try_from(size).ok()?];
+        ReadAt::read_at(&self.source, 0, &mut content).ok()?;
+        let is_same = before.size == size && self.source.identity().ok()? == before;
+        is_same.then(|| content.into())
+    }
+
+    fn fault(&self, error: &pan123_hash::Error) -> Fault {
+        let code = match error.kind() {
+            ErrorKind::Cancelled => PAN123_E_CANCELLED,
+            ErrorKind::Kernel => PAN123_E_NOT_SUPPORTED,
+            kind => self.failed.code().unwrap_or(match kind {
+                ErrorKind::Shrunk | ErrorKind::Grown | ErrorKind::Changed => PAN123_E_SOURCE_CHANGED,
+                // It was longer when it was opened.
+                _ if ends_early(error) => PAN123_E_SOURCE_CHANGED,
+                _ => PAN123_E_SOURCE_IO,
+            }),
+        };
+        fault(code, format!("hash {}: {error}", self.source.describe()))
+    }
+}
+
+fn ends_early(error: &pan123_hash::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
+}
+
+/// Hashes small sources together and the others one by one. Ends early when it is cancelled.
+fn hash_each(sources: &[ToHash], options: &Options, mut put: impl FnMut(usize, Result<Digests, Fault>)) {
+    let mut together: Vec<(usize, Bytes)> = Vec::new();
+    let mut bytes = 0;
+    let flush = |together: Vec<(usize, Bytes)>, put: &mut dyn FnMut(usize, Result<Digests, Fault>)| {
+        let contents: Vec<&Bytes> = together.iter().map(|(_, content)| content).collect();
+        match pan123_hash::hash_buffers(&contents, options) {
+            Ok(all) => together.iter().zip(all).for_each(|((i, _), digests)| put(*i, Ok(digests))),
+            Err(error) if error.kind() == ErrorKind::Cancelled => {}
+            Err(error) => together.iter().for_each(|(i, _)| put(*i, Err(sources[*i].fault(&error)))),
+        }
+    };
+    for (i, source) in sources.iter().enumerate() {
+        // One by itself has nothing to share lanes with.
+        let small = if sources.len() > 1 { source.content() } else { None };
+        if let Some(content) = small {
+            bytes += content.len();
+            together.push((i, content));
+            if bytes >= TOGETHER {
+                flush(std::mem::take(&mut together), &mut put);
+                bytes = 0;
+            }
+            continue;
+        }
+        match pan123_hash::hash_input(&SourceInput(&source.source), options) {
+            Ok(digests) => put(i, Ok(digests)),
+            Err(error) if error.kind() == ErrorKind::Cancelled => return,
+            Err(error) => put(i, Err(source.fault(&error))),
+        }
+    }
+    flush(together, &mut put);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn fields(digests: &Digests) -> Fields {

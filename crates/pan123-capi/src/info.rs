@@ -27,6 +27,13 @@ pub extern "C" fn pan123_abi_check(header_abi: u32) -> pan123_status {
     })
 }
 
+/// A version of the interface for people: `0.1`, and `0.1+3` with three additions.
+pub(crate) fn interface(abi: u32) -> String {
+    let (major, minor, additions) = (abi >> 24, (abi >> 16) & 0xff, abi & 0xffff);
+    let more = if additions == 0 { String::new() } else { format!("+{additions}") };
+    format!("{major}.{minor}{more}")
+}
+
 /// Whether somebody compiled for `abi` can be served by this library.
 pub(crate) fn fits(abi: u32) -> bool {
     let halves = |abi: u32| (abi >> 16, abi & 0xffff);
@@ -47,7 +54,8 @@ fn version() -> &'static CStr {
     CStr::from_bytes_with_nul(VERSION.as_bytes()).unwrap_or(c"")
 }
 
-/// How the library was built, as one JSON object: `version`, `abi`, `target`, and `features`, a list of names.
+/// How the library was built, as one JSON object: `version`, `abi` (for example `0.1`), `target`, and `features`, a list
+/// of names.
 ///
 /// Ownership: static. Thread: any. Blocking: no. Since 0.1.
 #[unsafe(no_mangle)]
@@ -62,7 +70,7 @@ pub extern "C" fn pan123_build_info() -> *const c_char {
             }
             let info = serde_json::json!({
                 "version": env!("CARGO_PKG_VERSION"),
-                "abi": format!("{}.{}", PAN123_ABI_VERSION >> 16, PAN123_ABI_VERSION & 0xffff),
+                "abi": interface(PAN123_ABI_VERSION),
                 "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
                 "hash_kernel": pan123_hash::Kernel::best().name(),
                 "features": features,

@@ -103,6 +103,10 @@ pub const PAN123_OPT_CA_FILE: u32 = 1009;
 /// Upload, string: what names a source of your own in another run of the program, so that the store can resume it.
 /// Files on disk have their path for that.
 pub const PAN123_OPT_RESUME_KEY: u32 = 1010;
+/// Client, string: an OAuth2 refresh token, with the client id and secret of an app. Needs `PAN123_OPT_TOKEN_CACHE`, which
+/// keeps the token that comes in its place each time: it works once. All processes of an account name the same
+/// directory.
+pub const PAN123_OPT_REFRESH_TOKEN: u32 = 1011;
 /// Client, 0 to 64: slices in flight over all uploads of the client. 0, the default: as many as the link carries.
 pub const PAN123_OPT_SLICES_IN_FLIGHT: u32 = 2001;
 /// Client: the most bytes per second that bodies may send together. 0, the default: no cap.
@@ -237,7 +241,7 @@ pub const PAN123_VT_SERIAL: u32 = 1;
 /// Flag of `pan123_hash`: compute SHA-1 as well.
 pub const PAN123_HASH_SHA1: u32 = 1;
 
-/// Version of the interface in the header: the upper half must be the library's, the lower half counts
+/// Version of the interface in the header, 0.1: the upper half must be the library's, the lower half counts
 /// additions and must not exceed the library's.
 pub const PAN123_ABI_VERSION: u32 = 0x0001_0000;
 /// What `pan123_plugin.magic` must be.
@@ -286,6 +290,7 @@ pub(crate) const CONSTANTS: &[(&CStr, i64)] = &[
     (c"PAN123_OPT_PROXY", PAN123_OPT_PROXY as i64),
     (c"PAN123_OPT_CA_FILE", PAN123_OPT_CA_FILE as i64),
     (c"PAN123_OPT_RESUME_KEY", PAN123_OPT_RESUME_KEY as i64),
+    (c"PAN123_OPT_REFRESH_TOKEN", PAN123_OPT_REFRESH_TOKEN as i64),
     (c"PAN123_OPT_SLICES_IN_FLIGHT", PAN123_OPT_SLICES_IN_FLIGHT as i64),
     (c"PAN123_OPT_BYTES_PER_SEC", PAN123_OPT_BYTES_PER_SEC as i64),
     (c"PAN123_OPT_VIP_RATES", PAN123_OPT_VIP_RATES as i64),
@@ -375,6 +380,15 @@ pub unsafe extern "C" fn pan123_constant_at(i: size_t, value: *mut i64) -> *cons
     })
 }
 
+fn is_status(name: &CStr) -> bool {
+    name == c"PAN123_OK" || name.to_bytes().starts_with(b"PAN123_E_")
+}
+
+/// Whether this is one of the `PAN123_E_`.
+pub(crate) fn is_error(code: pan123_status) -> bool {
+    code != PAN123_OK && CONSTANTS.iter().any(|(name, value)| *value == i64::from(code) && is_status(name))
+}
+
 /// Names a status code.
 ///
 /// Returns the constant's name, for example `PAN123_E_NETWORK`, or `PAN123_E_UNKNOWN`. Never NULL.
@@ -383,7 +397,6 @@ pub unsafe extern "C" fn pan123_constant_at(i: size_t, value: *mut i64) -> *cons
 #[unsafe(no_mangle)]
 pub extern "C" fn pan123_status_name(code: pan123_status) -> *const c_char {
     quiet(c"PAN123_E_UNKNOWN".as_ptr(), || {
-        let is_status = |name: &CStr| name == c"PAN123_OK" || name.to_bytes().starts_with(b"PAN123_E_");
         CONSTANTS
             .iter()
             .find(|(name, value)| *value == i64::from(code) && is_status(name))

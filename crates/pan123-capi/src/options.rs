@@ -69,6 +69,7 @@ const TEXTS: &[(u32, Scope)] = &[
     (PAN123_OPT_PROXY, Scope::Client),
     (PAN123_OPT_CA_FILE, Scope::Client),
     (PAN123_OPT_RESUME_KEY, Scope::Upload),
+    (PAN123_OPT_REFRESH_TOKEN, Scope::Client),
 ];
 
 /// Every option with a number, its least and its largest value.

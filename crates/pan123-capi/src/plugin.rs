@@ -4,7 +4,11 @@ use std::{
     ffi::{CStr, c_char},
     fmt, mem,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    time::{Duration, Instant},
 };
 
 use libc::size_t;
@@ -178,6 +182,8 @@ pub struct Plugin {
     pub(crate) transport: Option<Arc<Host<pan123_transport_vtable>>>,
     pub(crate) tokens: Option<Arc<Host<pan123_tokens_vtable>>>,
     pub(crate) store: Option<Arc<Host<pan123_store_vtable>>>,
+    /// Hung up once all contexts were let go of.
+    released: Mutex<Receiver<()>>,
 }
 
 /// Why a plugin cannot be used, in a sentence that names it.
@@ -208,6 +214,19 @@ impl Plugin {
     /// Its name and version.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Waits until the `release` of everything that it brought has returned, but no longer than `patience`. Drop all
+    /// clients and stores that use it before. False if the time is over first, for example because a callback hangs.
+    pub fn close(self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let Self { calls, transport, tokens, store, released, .. } = self;
+        drop((transport, tokens, store));
+        calls.close(Some(deadline));
+        let released = released.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Nothing is ever sent.
+        released.recv_timeout(left) == Err(RecvTimeoutError::Disconnected)
     }
 
     /// The layer that it brings.
@@ -267,12 +286,13 @@ impl Plugin {
             return Err(fail(why));
         }
         // All contexts are taken over before anything fails, so that each is given back.
+        let (alive, released) = mpsc::channel();
         // SAFETY: the plugin vouches for what it brings.
         let (transport, tokens, store) = unsafe {
             (
-                part(parts.transport, parts.transport_ctx),
-                part(parts.tokens, parts.tokens_ctx),
-                part(parts.store, parts.store_ctx),
+                part(parts.transport, parts.transport_ctx, &alive),
+                part(parts.tokens, parts.tokens_ctx, &alive),
+                part(parts.store, parts.store_ctx, &alive),
             )
         };
         let named = |fault: Fault| fail(fault.message());
@@ -282,6 +302,7 @@ impl Plugin {
             transport: transport.map_err(named)?,
             tokens: tokens.map_err(named)?,
             store: store.map_err(named)?,
+            released: Mutex::new(released),
         })
     }
 }
@@ -297,12 +318,16 @@ impl fmt::Debug for Plugin {
 /// # Safety
 ///
 /// As for `Host::new`.
-unsafe fn part<V: Vtable>(vtable: *const V, ctx: usize) -> Result<Option<Arc<Host<V>>>, Fault> {
+unsafe fn part<V: Vtable>(
+    vtable: *const V,
+    ctx: usize,
+    alive: &Sender<()>,
+) -> Result<Option<Arc<Host<V>>>, Fault> {
     if vtable.is_null() {
         return Ok(None);
     }
     // SAFETY: handed on.
-    unsafe { Host::new(vtable, ctx) }.map(|host| Some(Arc::new(host)))
+    unsafe { Host::new(vtable, ctx) }.map(|host| Some(Arc::new(host.tell_released(alive.clone()))))
 }
 
 /// Loads the object and calls its entry function.
@@ -352,11 +377,9 @@ unsafe fn checked(plugin: *const pan123_plugin, path: &Path) -> Result<(pan123_p
     // SAFETY: by the contract, now that the magic is right. The size is the second member.
     let (size, abi) = unsafe { (plugin.cast::<u32>().add(1).read(), plugin.cast::<u32>().add(2).read()) };
     if !info::fits(abi) {
-        let (major, minor) = (abi >> 16, abi & 0xffff);
+        let (theirs, ours) = (info::interface(abi), info::interface(PAN123_ABI_VERSION));
         let message = format!(
-            "plugin {path} was made for version {major}.{minor} of the interface, and this library has {}.{}; get a plugin that fits",
-            PAN123_ABI_VERSION >> 16,
-            PAN123_ABI_VERSION & 0xffff
+            "plugin {path} was made for version {theirs} of the interface, and this library has {ours}; get a plugin that fits"
         );
         return Err(fault(PAN123_E_ABI, message));
     }

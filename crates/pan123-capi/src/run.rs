@@ -18,7 +18,7 @@ use crate::{
     guard::{Fault, fault, panic_text},
     memory::{MemoryStore, Warn},
     numbers::*,
-    source::Reading,
+    source::{Failed, Reading},
     upload::{Phase, Stopping, Upload, stage_number},
     wait::{self, Cancel},
 };
@@ -32,7 +32,7 @@ pub(crate) async fn run(upload: Arc<Upload>, active: Active) {
         calls: upload.core.calls.clone(),
         cancel: Cancel::new(),
         limit: upload.core.source_limit,
-        stalled: Cancel::new(),
+        failed: Failed::default(),
         resume_key: upload.resume_key.clone(),
     };
     let stopping = lock(&upload.stopping).clone();
@@ -115,7 +115,7 @@ async fn open(upload: &Arc<Upload>, reading: &Reading) -> Result<pan123_upload::
 /// What an error of the engine is to the host.
 fn record(error: &Error, reading: &Reading) -> ErrorRecord {
     let of_source = matches!(error.kind(), ErrorKind::Source | ErrorKind::SourceChanged);
-    ErrorRecord::of(error, (of_source && reading.stalled.is_fired()).then_some(PAN123_E_SOURCE_STALLED))
+    ErrorRecord::of(error, if of_source { reading.failed.code() } else { None })
 }
 
 fn stopped(upload: &Upload) -> Fault {

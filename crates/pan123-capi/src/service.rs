@@ -26,7 +26,7 @@ use crate::{
     numbers::*,
     options::{Scope, Settings, pan123_options},
     result::pan123_result,
-    source::{Reading, pan123_source},
+    source::{Failed, Reading, pan123_source},
     stop::pan123_stop,
     text,
     wait::Cancel,
@@ -381,7 +381,7 @@ impl<'a> Call<'a> {
             calls: core.calls.clone(),
             cancel: Cancel::new(),
             limit: core.source_limit,
-            stalled: Cancel::new(),
+            failed: Failed::default(),
             resume_key: None,
         };
         Ok(Self { core, stop, function, reading })
@@ -393,8 +393,8 @@ impl<'a> Call<'a> {
     ) -> Result<T, Fault> {
         let answer = self.core.run(self.function, self.stop, work);
         answer.map_err(|mut fault| {
-            if fault.code == PAN123_E_SOURCE_IO && self.reading.stalled.is_fired() {
-                fault.code = PAN123_E_SOURCE_STALLED;
+            if [PAN123_E_SOURCE_IO, PAN123_E_SOURCE_CHANGED].contains(&fault.code) {
+                fault.code = self.reading.failed.code().unwrap_or(fault.code);
             }
             fault
         })

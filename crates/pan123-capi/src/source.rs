@@ -3,7 +3,7 @@
 use std::{
     ffi::c_char,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -16,7 +16,7 @@ use crate::{
     error::pan123_error,
     guard::{Fault, calling_out, guard, invalid, may_wait, quiet},
     handle::{self, Object},
-    numbers::{PAN123_E_SOURCE_STALLED, pan123_status},
+    numbers::{PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN, is_error, pan123_status},
     text,
     vtable::{Host, Vtable, nonsense, pan123_vtable},
     wait::Cancel,
@@ -54,6 +54,9 @@ pub struct pan123_identity {
 }
 
 /// A source of yours. All members \[worker thread, may block\]; calls overlap unless `PAN123_VT_SERIAL` is set.
+///
+/// A member that fails ends what reads the source, with the code that it returned: any `PAN123_E_` but those for
+/// something that was stopped (20 to 22), which count as `PAN123_E_SOURCE_IO`, as does a number that is no code.
 ///
 /// ```c
 /// static pan123_status read_at(uintptr_t ctx, uint64_t offset, uint8_t *buf, size_t len, size_t *out_n,
@@ -127,10 +130,30 @@ pub(crate) struct Reading {
     pub(crate) cancel: Cancel,
     /// How long one read may take.
     pub(crate) limit: Duration,
-    /// Fired when a read took longer.
-    pub(crate) stalled: Cancel,
+    /// How a call of the host's failed first.
+    pub(crate) failed: Failed,
     /// What names a source of the host's in another run.
     pub(crate) resume_key: Option<String>,
+}
+
+/// The code that a source of the host's failed with first, for the error that comes of it: the engine knows no more
+/// than that the source could not be read. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Failed(Arc<OnceLock<pan123_status>>);
+
+impl Failed {
+    /// Keeps the code, if it says why. Nobody but the library says that something was stopped.
+    fn with(&self, code: pan123_status) {
+        let stopped = [PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN].contains(&code);
+        if is_error(code) && !stopped {
+            // The first is the cause of all others.
+            let _ = self.0.set(code);
+        }
+    }
+
+    pub(crate) fn code(&self) -> Option<pan123_status> {
+        self.0.get().copied()
+    }
 }
 
 /// Calls that have not returned, and when one last began or returned.
@@ -235,7 +258,7 @@ impl HostSource {
         &self,
         function: impl FnOnce(&Host<pan123_source_vtable>) -> Result<T, Fault> + Send + 'static,
     ) -> io::Result<T> {
-        let Reading { calls, cancel, limit, stalled, .. } = &self.reading;
+        let Reading { calls, cancel, limit, failed, .. } = &self.reading;
         let (host, given_up) = (self.host.clone(), cancel.clone());
         self.pending.change(1);
         let answer = calls.call_blocking(cancel, *limit, move || {
@@ -247,9 +270,7 @@ impl HostSource {
         });
         self.pending.change(-1);
         answer.and_then(|answer| answer).map_err(|fault| {
-            if fault.code == PAN123_E_SOURCE_STALLED {
-                stalled.fire();
-            }
+            failed.with(fault.code);
             io::Error::other(fault.message())
         })
     }

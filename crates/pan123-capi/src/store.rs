@@ -36,7 +36,9 @@ impl Object for pan123_store {
 /// block\]; calls for different keys overlap unless `PAN123_VT_SERIAL` is set. Keys are 1 to 64 characters of `a-z`,
 /// `0-9` and `-`, and have a NUL behind them.
 ///
-/// An upload goes on without its store if that fails, and can then not be resumed by another run.
+/// An upload whose `load` fails does not begin, and ends with `PAN123_E_STORE`: it would do again what may be done. One
+/// whose `save` or `remove` fails goes on without its store, which a `PAN123_EV_LOG` tells, and can then not be resumed
+/// by another run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct pan123_store_vtable {
@@ -73,6 +75,11 @@ pub struct pan123_store_vtable {
             key_len: size_t,
             err: *mut *mut pan123_error,
         ) -> pan123_status,
+    >,
+    /// Puts all keys into `to`, each with a NUL behind it, in any order. Asked by `pan123 uploads`, and by nothing in the
+    /// library itself. May be NULL, for a store that cannot tell.
+    pub list: Option<
+        unsafe extern "C" fn(ctx: usize, to: *mut pan123_sink, err: *mut *mut pan123_error) -> pan123_status,
     >,
 }
 
@@ -112,9 +119,45 @@ impl fmt::Debug for HostStore {
     }
 }
 
+fn is_key(key: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=64).contains(&key.len()) && key.bytes().all(fits)
+}
+
+/// Waits for a call of the host's.
+fn wait<T: Send + 'static>(
+    calls: &Calls,
+    cancel: &Cancel,
+    step: &'static str,
+    call: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Error> {
+    let answer = calls.call_blocking(cancel, LIMIT, call).and_then(|answer| answer);
+    answer.map_err(|fault| Error::new(ErrorKind::Store, step, fault.message()))
+}
+
+fn load(
+    host: &Arc<Host<pan123_store_vtable>>,
+    calls: &Calls,
+    cancel: &Cancel,
+    key: Arc<crate::text::Text>,
+) -> Result<Vec<u8>, Error> {
+    let host = host.clone();
+    wait(calls, cancel, "load", move || {
+        let (sink, mut len) = (Sink::default(), 0);
+        // SAFETY: `len` is on this stack.
+        let text = unsafe { key.lend(&raw mut len) };
+        host.call("load", |vtable, ctx, err| match vtable.load {
+            // SAFETY: the host gave it for this; key and sink live on.
+            Some(load) => unsafe { load(ctx, text, len, sink.lend(), err) },
+            None => PAN123_E_CALLBACK,
+        })?;
+        Ok(sink.take())
+    })
+}
+
 /// A key that nobody else may open meanwhile.
 struct Key {
-    text: crate::text::Text,
+    text: Arc<crate::text::Text>,
     name: String,
     open: Arc<Mutex<HashSet<String>>>,
 }
@@ -140,7 +183,11 @@ impl ResumeStore for HostStore {
             let message = "the same file is being uploaded to the same place already";
             return Err(Error::new(ErrorKind::Store, "open store", message));
         }
-        let key = Key { text: crate::text::Text::new(key), name: key.to_owned(), open: self.open.clone() };
+        let key = Key {
+            text: Arc::new(crate::text::Text::new(key)),
+            name: key.to_owned(),
+            open: self.open.clone(),
+        };
         Ok(Box::new(HostLog {
             key: Arc::new(key),
             host: self.host.clone(),
@@ -154,9 +201,38 @@ impl ResumeStore for HostStore {
         }))
     }
 
-    /// Nothing: the host knows what it keeps.
     fn list(&self) -> Result<Vec<StoredLog>, Error> {
-        Ok(Vec::new())
+        let Some(list) = self.host.vtable().list else {
+            return Err(Error::new(
+                ErrorKind::Store,
+                "list uploads",
+                "this store does not tell what it keeps",
+            )
+            .with_advice("Start the same upload again: it goes on where it was."));
+        };
+        let host = self.host.clone();
+        let keys = wait(&self.calls, &self.cancel, "list uploads", move || {
+            let sink = Sink::default();
+            // SAFETY: the host gave it for this; the sink lives on.
+            host.call("list", |_, ctx, err| unsafe { list(ctx, sink.lend(), err) })?;
+            Ok(sink.take())
+        })?;
+        let mut logs = Vec::new();
+        for key in keys.split(|byte| *byte == 0).filter(|key| !key.is_empty()) {
+            let Some(key) = str::from_utf8(key).ok().filter(|key| is_key(key)) else {
+                let key = String::from_utf8_lossy(key);
+                let message = format!("the store lists {key:?}, which is no key");
+                return Err(Error::new(ErrorKind::Store, "list uploads", message));
+            };
+            let busy = lock(&self.open).contains(key);
+            let text = Arc::new(crate::text::Text::new(key));
+            let bytes = load(&self.host, &self.calls, &self.cancel, text)?;
+            // Gone since, or never written.
+            if !bytes.is_empty() {
+                logs.push(StoredLog { key: key.to_owned(), bytes, busy });
+            }
+        }
+        Ok(logs)
     }
 
     fn remove(&self, key: &str) -> Result<(), Error> {
@@ -179,13 +255,12 @@ struct HostLog {
 }
 
 impl HostLog {
-    fn wait<T: Send + 'static>(
+    fn wait(
         &self,
         step: &'static str,
-        call: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Error> {
-        let answer = self.calls.call_blocking(&self.cancel, LIMIT, call).and_then(|answer| answer);
-        answer.map_err(|fault| Error::new(ErrorKind::Store, step, fault.message()))
+        call: impl FnOnce() -> Result<(), Fault> + Send + 'static,
+    ) -> Result<(), Error> {
+        wait(&self.calls, &self.cancel, step, call)
     }
 
     /// What writes the bytes as they are now, or removes the key if there are none.
@@ -219,17 +294,7 @@ impl HostLog {
 
 impl ResumeLog for HostLog {
     fn read(&mut self) -> Result<Vec<u8>, Error> {
-        let (key, host) = (self.key.clone(), self.host.clone());
-        self.bytes = self.wait("load", move || {
-            let sink = Sink::default();
-            let (text, len) = key.lend();
-            host.call("load", |vtable, ctx, err| match vtable.load {
-                // SAFETY: the host gave it for this; key and sink live on.
-                Some(load) => unsafe { load(ctx, text, len, sink.lend(), err) },
-                None => PAN123_E_CALLBACK,
-            })?;
-            Ok(sink.take())
-        })?;
+        self.bytes = load(&self.host, &self.calls, &self.cancel, self.key.text.clone())?;
         Ok(self.bytes.clone())
     }
 

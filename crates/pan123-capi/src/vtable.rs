@@ -1,6 +1,10 @@
 //! Vtables: what the host brings, as plain functions that may block.
 
-use std::{ffi::c_void, mem::MaybeUninit, sync::Mutex};
+use std::{
+    ffi::c_void,
+    mem::MaybeUninit,
+    sync::{Mutex, mpsc::Sender},
+};
 
 use crate::{
     error::{self, ErrorRecord, pan123_error},
@@ -83,6 +87,8 @@ pub(crate) struct Host<V: Vtable> {
     vtable: V,
     ctx: usize,
     serial: Option<Mutex<()>>,
+    /// Hung up, as all members are, after the context was let go of.
+    _released: Option<Sender<()>>,
 }
 
 impl<V: Vtable> Host<V> {
@@ -96,7 +102,7 @@ impl<V: Vtable> Host<V> {
         let copy = unsafe { read_sized(vtable, size_of::<pan123_vtable>(), V::NAME) }?;
         // From here on the context is let go of by `drop`.
         let serial = (copy.head().flags & PAN123_VT_SERIAL != 0).then(Mutex::default);
-        let host = Self { vtable: copy, ctx, serial };
+        let host = Self { vtable: copy, ctx, serial, _released: None };
         let unknown = copy.head().flags & !PAN123_VT_SERIAL;
         if unknown != 0 {
             let message = format!("{}.flags has bits that are not known: {unknown:#x}", V::NAME);
@@ -106,6 +112,12 @@ impl<V: Vtable> Host<V> {
             return Err(invalid(format!("{}.{member} is NULL", V::NAME)));
         }
         Ok(host)
+    }
+
+    /// Hangs up on the other end once the context was let go of.
+    pub(crate) fn tell_released(mut self, sender: Sender<()>) -> Self {
+        self._released = Some(sender);
+        self
     }
 
     pub(crate) fn vtable(&self) -> &V {

@@ -1,6 +1,9 @@
 //! From settings to a client of the service.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use pan123::plugin::Plugin;
 use pan123_upload::{
@@ -38,9 +41,7 @@ pub(crate) fn connect(settings: &Settings) -> Result<Client, Error> {
     for layer in plugins.iter().filter_map(Plugin::layer) {
         builder = builder.layer(layer);
     }
-    let journal =
-        || settings.journal_dir.as_ref().map(|dir| Arc::new(JournalDir::new(dir)) as Arc<dyn ResumeStore>);
-    if let Some(store) = plugins.iter().find_map(Plugin::store).or_else(journal) {
+    if let Some(store) = store_of(settings, &plugins) {
         builder = builder.store(store);
     }
     if let Some(time) = settings.retry_for {
@@ -49,7 +50,43 @@ pub(crate) fn connect(settings: &Settings) -> Result<Client, Error> {
     builder.build()
 }
 
-fn plugins(settings: &Settings) -> Result<Vec<Plugin>, Error> {
+/// Where unfinished uploads are remembered, if anywhere.
+///
+/// # Errors
+///
+/// [`ErrorKind::Usage`] for a plugin that cannot be used.
+pub(crate) fn store(settings: &Settings) -> Result<Option<Arc<dyn ResumeStore>>, Error> {
+    Ok(store_of(settings, &plugins(settings)?))
+}
+
+fn store_of(settings: &Settings, plugins: &[Plugin]) -> Option<Arc<dyn ResumeStore>> {
+    let journal =
+        || settings.journal_dir.as_ref().map(|dir| Arc::new(JournalDir::new(dir)) as Arc<dyn ResumeStore>);
+    plugins.iter().find_map(Plugin::store).or_else(journal)
+}
+
+/// The plugins of this run of the program, opened once.
+static PLUGINS: Mutex<Vec<Plugin>> = Mutex::new(Vec::new());
+
+/// Some plugin is open.
+pub(crate) fn has_plugins() -> bool {
+    !lock_plugins().is_empty()
+}
+
+/// Lets plugins go at the end of the program, when no client is left. Waits until they have let go of what they hold,
+/// but no longer than `patience`.
+pub(crate) fn close_plugins(patience: Duration) {
+    let deadline = Instant::now() + patience;
+    for plugin in std::mem::take(&mut *lock_plugins()) {
+        plugin.close(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+fn lock_plugins() -> MutexGuard<'static, Vec<Plugin>> {
+    PLUGINS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn plugins(settings: &Settings) -> Result<MutexGuard<'static, Vec<Plugin>>, Error> {
     let load = |file: &PluginFile| {
         Plugin::load(&file.path, &file.config).map_err(|error| {
             Error::new(ErrorKind::Usage, "load plugin", error.to_string()).with_advice(
@@ -57,7 +94,14 @@ fn plugins(settings: &Settings) -> Result<Vec<Plugin>, Error> {
             )
         })
     };
-    settings.plugins.iter().map(load).collect()
+    let mut opened = lock_plugins();
+    if opened.is_empty() {
+        // Those before one that cannot be opened are closed at the end, like all others.
+        for file in &settings.plugins {
+            opened.push(load(file)?);
+        }
+    }
+    Ok(opened)
 }
 
 /// One for the client and for its logins: a proxy or CA file counts for both.

@@ -8,6 +8,8 @@ mod bars;
 mod commands;
 mod console;
 mod destination;
+#[cfg(all(test, unix))]
+mod fuzzed;
 mod interrupt;
 mod jobs;
 mod local;
@@ -22,6 +24,10 @@ use console::Console;
 use interrupt::Interrupt;
 use pan123_upload::{Error, ErrorKind};
 
+/// How long the end waits for plugins to let go of what they hold.
+const PLUGINS_CLOSE: Duration = Duration::from_secs(2);
+const PLUGINS_CLOSE_INTERRUPTED: Duration = Duration::from_millis(250);
+
 /// How long the end waits for whoever reads the output.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 const LAST_WORDS_INTERRUPTED: Duration = Duration::from_millis(100);
@@ -34,6 +40,7 @@ fn main() {
         error.kind().exit_code()
     });
     let interrupted = exit_code == ErrorKind::Cancelled.exit_code();
+    account::close_plugins(if interrupted { PLUGINS_CLOSE_INTERRUPTED } else { PLUGINS_CLOSE });
     let patience = if interrupted { LAST_WORDS_INTERRUPTED } else { LAST_WORDS };
     if let Err(error) = console.finish(patience) {
         console.error(None, &error);
@@ -53,6 +60,11 @@ fn run(args: args::Args, console: &Console) -> Result<u8, Error> {
         let interrupt = Interrupt::listen()?;
         commands::run(args, console, &interrupt).await
     });
-    runtime.shutdown_background();
+    if account::has_plugins() {
+        // What uses them has to be gone before they are closed.
+        runtime.shutdown_timeout(PLUGINS_CLOSE_INTERRUPTED);
+    } else {
+        runtime.shutdown_background();
+    }
     result
 }

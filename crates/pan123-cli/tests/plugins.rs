@@ -8,12 +8,14 @@ mod objects;
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use pan123_emulator::{Action, Emulator, Fault, Faults, Options};
 use pan123_upload::proto::Endpoint;
+use rustix::process::{Pid, Signal, kill_process};
 
 const TOKEN: &str = "token-0123456789-marker";
 /// Gives the good token.
@@ -120,6 +122,94 @@ fn three_plugins_at_once_and_an_upload_that_goes_on() {
 }
 
 #[test]
+fn unfinished_uploads_in_the_store_of_a_plugin_are_listed_resumed_and_forgotten() {
+    let tokens = objects::token_helper();
+    let Some(store) = objects::sqlite_store() else { return };
+    let place = Place::new(50_000_000);
+    let plugins = [(&*tokens, HELPER), (&*store, "uploads.db")];
+    let more = ["--plugin".to_owned(), format!("{}={HELPER}", tokens.display()), "--plugin".to_owned()];
+    let more = [&more[..], &[format!("{}=uploads.db", store.display())]].concat();
+    let run = |arguments: &[&str]| {
+        let all: Vec<&str> = arguments.iter().copied().chain(more.iter().map(String::as_str)).collect();
+        let (code, text) = place.run(&all);
+        assert_eq!(code, Some(0), "{text}");
+        text
+    };
+    let broken = Action::Status { status: 500, body: String::new(), retry_after: None };
+    let script = Fault::new(Endpoint::Slice, broken).slices(3);
+    for end in ["forget", "resume"] {
+        place.emulator.set_faults(Faults { faults: vec![script.clone()], ..Faults::default() }).unwrap();
+        place.check_bad(&plugins, 5, &["\"event\":\"resumable\""]);
+        place.emulator.set_faults(Faults::default()).unwrap();
+        let listed = run(&["uploads", "--json"]);
+        assert_eq!(listed.lines().count(), 1, "{listed}");
+        for words in
+            ["\"event\":\"unfinished\"", "\"filename\":\"local\"", "\"slices_done\":2", "\"running\":false"]
+        {
+            assert!(listed.contains(words), "{words:?} is not in {listed}");
+        }
+        let before = place.emulator.requests().len();
+        run(&["uploads", end, "--all"]);
+        let after = &place.emulator.requests()[before..];
+        if end == "resume" {
+            assert!(after.iter().all(|request| request.endpoint != Some(Endpoint::Create)), "{after:?}");
+            assert!(fs::read(place.path("drive/files/local")).unwrap() == place.bytes);
+        } else {
+            assert!(after.is_empty(), "{after:?}");
+        }
+        assert!(run(&["uploads"]).contains("nothing is unfinished"));
+    }
+}
+
+#[test]
+fn a_plugin_is_let_go_of_at_the_end_however_that_comes() {
+    let plugin = objects::in_c("released", "crates/pan123-capi/tests/loadable/released.c", &["-pedantic"]);
+    let option = |config: &str| format!("{}={config}", plugin.display());
+    let runs: &[(&str, i32, &[&str])] = &[
+        ("done", 0, &["upload", "local"]),
+        ("one-call", 0, &["domain"]),
+        ("gone", 4, &["upload", "gone", "local"]),
+        ("refused", 6, &["upload", "local", "--to", "77"]),
+        ("emulated", 0, &["upload", "local", "--local"]),
+        ("no-list", 4, &["uploads"]),
+        ("usage", 2, &["slice", "local", "--server", "ftp://x", "--preupload-id", "p", "--slice-no", "1"]),
+    ];
+    for (config, exit_code, arguments) in runs {
+        let place = Place::new(100_000);
+        let plugin = option(config);
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--plugin", &plugin]).collect();
+        let (code, text) = place.run(&arguments);
+        assert_eq!(code, Some(*exit_code), "{config}: {text}");
+        let released = fs::read_to_string(place.path(config)).unwrap_or_default();
+        let mut released: Vec<&str> = released.lines().collect();
+        released.sort_unstable();
+        assert_eq!(released, ["layer", "store", "tokens"], "{config}: {text}");
+        if *config == "no-list" {
+            assert!(text.contains("does not tell what it keeps") && text.contains("same upload"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_plugin_is_let_go_of_by_an_interrupted_upload_too() {
+    let plugin = objects::in_c("interrupted", "crates/pan123-capi/tests/loadable/released.c", &["-pedantic"]);
+    let place = Place::new(20_000_000);
+    place.emulator.add_fault(Fault::new(Endpoint::Slice, Action::Hang).slices(2)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pan123"));
+    command.args(["upload", "local", "--json", "--plugin", &format!("{}=log", plugin.display())]);
+    command.current_dir(place.dir.path()).env_clear().env("HOME", place.dir.path()).env("GOOD_TOKEN", TOKEN);
+    command.env("PAN123_BASE_URL", place.emulator.base_url()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("\"event\":\"slice\"")), "it ended before the first slice");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let rest = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    let released = fs::read_to_string(place.path("log")).unwrap_or_default();
+    assert_eq!(released.lines().count(), 3, "{released}");
+}
+
+#[test]
 fn tokens_of_a_plugin_are_used_by_other_commands_too() {
     let (place, tokens) = (Place::new(10), objects::token_helper());
     let plugin = format!("{}={HELPER}", tokens.display());
@@ -180,5 +270,7 @@ fn a_plugin_that_fails_in_every_function_fails_the_upload_and_not_the_program() 
     let tokens = objects::token_helper();
     place.check_bad(&[(&panics, "open"), (&tokens, HELPER)], 2, &["a panic in the plugin: in open"]);
     place.check_bad(&[(&panics, "load"), (&tokens, HELPER)], 4, &["in load"]);
+    let (code, text) = place.run(&["uploads", "--plugin", panics.to_str().unwrap()]);
+    assert!(code == Some(4) && text.contains("a panic in the plugin: in list"), "{text}");
     place.check_good(&[(&panics, ""), (&tokens, HELPER)]);
 }

@@ -136,7 +136,7 @@ static const pan123_source_vtable source_vt = { { sizeof source_vt, 0, release, 
 static const pan123_transport_vtable inner_vt = { { sizeof inner_vt, 0, release, NULL }, inner_send, NULL };
 static const pan123_transport_vtable outer_vt = { { sizeof outer_vt, PAN123_VT_SERIAL, release, NULL }, outer_send, NULL };
 static const pan123_tokens_vtable tokens_vt = { { sizeof tokens_vt, 0, release, NULL }, get };
-static const pan123_store_vtable store_vt = { { sizeof store_vt, 0, release, NULL }, load, save, remove_ };
+static const pan123_store_vtable store_vt = { { sizeof store_vt, 0, release, NULL }, load, save, remove_, NULL };
 static const pan123_observer_vtable observer_vt = { { sizeof observer_vt, 0, release, NULL }, on_event };
 
 struct world {

@@ -78,7 +78,7 @@ static pan123_status forget(uintptr_t ctx, const char *key, size_t key_len, pan1
 
 static const pan123_tokens_vtable tokens = { { sizeof tokens, 0, NULL, NULL }, get };
 static const pan123_transport_vtable transport = { { sizeof transport, 0, NULL, NULL }, send_, NULL };
-static const pan123_store_vtable store = { { sizeof store, 0, NULL, NULL }, load, save, forget };
+static const pan123_store_vtable store = { { sizeof store, 0, NULL, NULL }, load, save, forget, NULL };
 #ifdef BAD_PARTS
 static const pan123_tokens_vtable no_tokens = { { sizeof no_tokens, 0, NULL, NULL }, NULL };
 #endif

@@ -81,8 +81,8 @@ static const pan123_source_vtable stuck_later = { HEAD(stuck_later, 0), read_lat
 static const pan123_source_vtable stuck_identity = { HEAD(stuck_identity, PAN123_VT_SERIAL), read_at, identity };
 static const pan123_transport_vtable stuck_transport = { HEAD(stuck_transport, 0), send_, interrupt };
 static const pan123_tokens_vtable stuck_tokens = { HEAD(stuck_tokens, 0), get };
-static const pan123_store_vtable stuck_load = { HEAD(stuck_load, 0), load, save, forget };
-static const pan123_store_vtable stuck_save = { HEAD(stuck_save, 0), load_nothing, save, forget };
+static const pan123_store_vtable stuck_load = { HEAD(stuck_load, 0), load, save, forget, NULL };
+static const pan123_store_vtable stuck_save = { HEAD(stuck_save, 0), load_nothing, save, forget, NULL };
 
 static uint8_t *content;
 enum { LEN = 20000000 };

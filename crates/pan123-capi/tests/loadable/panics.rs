@@ -1,4 +1,4 @@
-//! A plugin in Rust that panics: in `open` or `load` if its configuration says so, else in `save` and `remove`.
+//! A plugin in Rust that panics: in `open` or `load` if its configuration says so, else in `save`, `remove` and `list`.
 
 #[allow(dead_code)]
 #[path = "../../../../examples/plugins/sqlite_store/src/abi.rs"]
@@ -45,11 +45,16 @@ unsafe extern "C" fn remove(_: usize, _: *const c_char, _: usize, err: *mut *mut
     guard(HOST.get().unwrap(), err, || std::panic::panic_any(7))
 }
 
+unsafe extern "C" fn list(_: usize, _: *mut Sink, err: *mut *mut Error) -> Status {
+    guard(HOST.get().unwrap(), err, || panic!("in list"))
+}
+
 static STORE: StoreVtable = StoreVtable {
     head: Head { struct_size: size_of::<StoreVtable>() as u32, flags: 0, release: None, extension: None },
     load,
     save,
     remove,
+    list,
 };
 
 unsafe extern "C" fn open(

@@ -1,10 +1,10 @@
 //! `pan123 uploads`: what is not finished.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Subcommand;
 use pan123_upload::{
-    Error, ErrorKind, JournalDir, ResumeStore, StoredLog, Target,
+    Error, ErrorKind, ResumeStore, StoredLog, Target,
     journal::{Header, Journal},
 };
 use serde::Serialize;
@@ -153,7 +153,7 @@ async fn resume(
 }
 
 async fn forget_all(settings: &Settings, entries: Vec<Entry>, console: &Console) -> Result<u8, Error> {
-    let store = store(settings);
+    let store = store(settings)?;
     for Entry { log: StoredLog { key, .. }, .. } in entries {
         let (store, removed) = (store.clone(), key.clone());
         blocking(move || store.remove(&removed)).await?;
@@ -162,13 +162,13 @@ async fn forget_all(settings: &Settings, entries: Vec<Entry>, console: &Console)
     Ok(DONE)
 }
 
-fn store(settings: &Settings) -> JournalDir {
-    JournalDir::new(settings.journal_dir.as_ref().expect("only --local goes without"))
+fn store(settings: &Settings) -> Result<Arc<dyn ResumeStore>, Error> {
+    Ok(account::store(settings)?.expect("only --local goes without"))
 }
 
 /// All logs, oldest first.
 async fn read(settings: &Settings) -> Result<Vec<Entry>, Error> {
-    let store = store(settings);
+    let store = store(settings)?;
     let logs = blocking(move || store.list()).await?;
     let mut entries: Vec<Entry> = logs
         .into_iter()

@@ -43,6 +43,7 @@ pub struct StoreVtable {
     pub load: unsafe extern "C" fn(usize, *const c_char, usize, *mut Sink, *mut *mut Error) -> Status,
     pub save: unsafe extern "C" fn(usize, *const c_char, usize, *const u8, usize, *mut *mut Error) -> Status,
     pub remove: unsafe extern "C" fn(usize, *const c_char, usize, *mut *mut Error) -> Status,
+    pub list: unsafe extern "C" fn(usize, *mut Sink, *mut *mut Error) -> Status,
 }
 
 /// `pan123_plugin_parts`

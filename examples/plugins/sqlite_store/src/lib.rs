@@ -52,6 +52,13 @@ impl Store {
         self.database().execute("DELETE FROM uploads WHERE key = ?1", [key]).map(drop).map_err(sqlite)
     }
 
+    fn keys(&self) -> Result<Vec<String>, Fault> {
+        let database = self.database();
+        let mut query = database.prepare("SELECT key FROM uploads").map_err(sqlite)?;
+        let keys = query.query_map([], |row| row.get(0)).map_err(sqlite)?;
+        keys.collect::<Result<_, _>>().map_err(sqlite)
+    }
+
     /// SQLite keeps the database whole whatever happens to a thread that used it.
     fn database(&self) -> std::sync::MutexGuard<'_, Connection> {
         self.database.lock().unwrap_or_else(PoisonError::into_inner)
@@ -102,12 +109,20 @@ unsafe extern "C" fn load(
     guard(store.host, err, || {
         // SAFETY: as above.
         let state = store.load(unsafe { text(key, key_len) }?)?;
-        // SAFETY: the sink is lent until this returns; the bytes are ours.
-        match unsafe { (store.host.sink_put)(to, state.as_ptr(), state.len()) } {
-            OK => Ok(()),
-            code => Err(Fault::new(code, "the library does not take what was saved")),
-        }
+        // SAFETY: the sink is lent until this returns.
+        unsafe { put(store, to, &state) }
     })
+}
+
+/// # Safety
+///
+/// `to` is lent at the moment.
+unsafe fn put(store: &Store, to: *mut Sink, bytes: &[u8]) -> Result<(), Fault> {
+    // SAFETY: by the contract; the bytes are ours.
+    match unsafe { (store.host.sink_put)(to, bytes.as_ptr(), bytes.len()) } {
+        OK => Ok(()),
+        code => Err(Fault::new(code, "the library does not take what was saved")),
+    }
 }
 
 unsafe extern "C" fn save(
@@ -134,6 +149,18 @@ unsafe extern "C" fn remove(ctx: usize, key: *const c_char, key_len: usize, err:
     guard(store.host, err, || store.remove(unsafe { text(key, key_len) }?))
 }
 
+unsafe extern "C" fn list(ctx: usize, to: *mut Sink, err: *mut *mut Error) -> Status {
+    // SAFETY: the library calls this with the context and what it lends.
+    let store = unsafe { store(ctx) };
+    guard(store.host, err, || {
+        for key in store.keys()? {
+            // SAFETY: the sink is lent until this returns.
+            unsafe { put(store, to, format!("{key}\0").as_bytes()) }?;
+        }
+        Ok(())
+    })
+}
+
 unsafe extern "C" fn release(ctx: usize) {
     // SAFETY: the last call with this context, which came from `Box::into_raw`.
     drop(unsafe { Box::from_raw(ctx as *mut Store) });
@@ -149,6 +176,7 @@ static STORE: StoreVtable = StoreVtable {
     load,
     save,
     remove,
+    list,
 };
 
 unsafe extern "C" fn open(

@@ -1,0 +1,296 @@
+//! Sources of every make, through the C interface: what a callback fails with, and many at once.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::{
+    ffi::{CStr, CString},
+    fs,
+    num::NonZeroU64,
+    path::Path,
+    ptr,
+};
+
+use pan123::{
+    client::{pan123_client_free, pan123_client_new},
+    error::{pan123_error, pan123_error_code, pan123_error_free, pan123_error_new, pan123_error_str},
+    hash::pan123_hash,
+    numbers::*,
+    options::{pan123_options_free, pan123_options_new, pan123_options_set_str},
+    result::{pan123_result, pan123_result_free, pan123_result_i64, pan123_result_str},
+    service::pan123_api_slice_from,
+    source::{
+        pan123_source, pan123_source_free, pan123_source_from_memory, pan123_source_from_path,
+        pan123_source_new, pan123_source_vtable,
+    },
+    stop::{pan123_stop_fire, pan123_stop_free, pan123_stop_new},
+    upload::{pan123_upload_free, pan123_upload_new, pan123_upload_start, pan123_upload_wait},
+    vtable::pan123_vtable,
+};
+use pan123_emulator::{Emulator, Options};
+
+/// Takes an error apart and frees it.
+fn said(err: *mut pan123_error) -> (i32, String) {
+    // SAFETY: a live error, or NULL.
+    unsafe {
+        let text = pan123_error_str(err, PAN123_F_MESSAGE, ptr::null_mut());
+        let text =
+            if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() };
+        let code = pan123_error_code(err);
+        pan123_error_free(err);
+        (code, text)
+    }
+}
+
+#[track_caller]
+fn ok(status: i32, err: *mut pan123_error) {
+    assert_eq!(status, PAN123_OK, "{:?}", said(err));
+}
+
+/// Fails with its context for a code.
+unsafe extern "C" fn fail(
+    ctx: usize,
+    _offset: u64,
+    _buf: *mut u8,
+    _len: usize,
+    _out_n: *mut usize,
+    err: *mut *mut pan123_error,
+) -> i32 {
+    let code = i32::try_from(ctx).unwrap();
+    // SAFETY: lent until this returns.
+    unsafe { err.write(pan123_error_new(code, c"the vault is shut".as_ptr(), usize::MAX)) };
+    code
+}
+
+/// Gives zeros.
+unsafe extern "C" fn zeros(
+    _ctx: usize,
+    _offset: u64,
+    buf: *mut u8,
+    len: usize,
+    out_n: *mut usize,
+    _err: *mut *mut pan123_error,
+) -> i32 {
+    // SAFETY: lent with this length, until this returns.
+    unsafe {
+        buf.write_bytes(0, len);
+        out_n.write(len);
+    }
+    PAN123_OK
+}
+
+type ReadAt = unsafe extern "C" fn(usize, u64, *mut u8, usize, *mut usize, *mut *mut pan123_error) -> i32;
+
+fn of_host(read_at: ReadAt, ctx: usize, size: u64) -> *mut pan123_source {
+    let struct_size = u32::try_from(size_of::<pan123_source_vtable>()).unwrap();
+    let h = pan123_vtable { struct_size, flags: 0, release: None, extension: None };
+    let vtable = pan123_source_vtable { h, read_at: Some(read_at), identity: None };
+    let (mut source, mut err) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: the vtable is read at once, and its functions live as long as the program.
+    ok(unsafe { pan123_source_new(&raw const vtable, ctx, size, &raw mut source, &raw mut err) }, err);
+    source
+}
+
+fn of_file(path: &Path) -> *mut pan123_source {
+    let text = CString::new(path.to_str().unwrap()).unwrap();
+    let (mut source, mut err) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: a text with a NUL.
+    ok(unsafe { pan123_source_from_path(text.as_ptr(), usize::MAX, &raw mut source, &raw mut err) }, err);
+    source
+}
+
+fn of_memory(bytes: &'static [u8]) -> *mut pan123_source {
+    let (mut source, mut err) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: the bytes live as long as the program.
+    let status = unsafe {
+        pan123_source_from_memory(bytes.as_ptr(), bytes.len(), None, 0, &raw mut source, &raw mut err)
+    };
+    ok(status, err);
+    source
+}
+
+/// Hashes them all in one call; frees the sources. Gives the status, the results and the error.
+fn hash(
+    sources: &[*mut pan123_source],
+    slice_size: u64,
+    flags: u32,
+) -> (i32, Vec<*mut pan123_result>, *mut pan123_error) {
+    let mut results = vec![ptr::null_mut(); sources.len()];
+    let mut err = ptr::null_mut();
+    // SAFETY: live sources, and as many places.
+    let status = unsafe {
+        let (list, places) = (sources.as_ptr(), results.as_mut_ptr());
+        pan123_hash(list, sources.len(), slice_size, flags, ptr::null_mut(), places, &raw mut err)
+    };
+    // SAFETY: ours.
+    sources.iter().for_each(|source| unsafe { pan123_source_free(*source) });
+    (status, results, err)
+}
+
+/// What callers are told when a source of theirs fails with `code`.
+const TOLD: &[(i32, i32)] = &[
+    (PAN123_E_SOURCE_IO, PAN123_E_SOURCE_IO),
+    (PAN123_E_SOURCE_CHANGED, PAN123_E_SOURCE_CHANGED),
+    (PAN123_E_SOURCE_STALLED, PAN123_E_SOURCE_STALLED),
+    (PAN123_E_NETWORK, PAN123_E_NETWORK),
+    (PAN123_E_LOGIN, PAN123_E_LOGIN),
+    (PAN123_E_NOT_SUPPORTED, PAN123_E_NOT_SUPPORTED),
+    // Nobody but the library says that something was stopped, and 7777 is no code.
+    (PAN123_E_CANCELLED, PAN123_E_SOURCE_IO),
+    (PAN123_E_PAUSED, PAN123_E_SOURCE_IO),
+    (PAN123_E_SHUTDOWN, PAN123_E_SOURCE_IO),
+    (7777, PAN123_E_SOURCE_IO),
+];
+
+#[test]
+fn hashing_fails_with_the_code_of_the_callback_that_failed() {
+    for &(code, told) in TOLD {
+        let good = of_host(zeros, 0, 10);
+        let bad = [good, of_host(fail, code as usize, 10), of_host(fail, PAN123_E_TLS as usize, 10)];
+        let (status, results, err) = hash(&bad, 0, 0);
+        let (of_error, text) = said(err);
+        assert_eq!((status, of_error), (told, told), "{code}: {text}");
+        assert!(text.contains("the vault is shut"), "{text}");
+        assert!(!results[0].is_null() && results[1].is_null() && results[2].is_null());
+        // SAFETY: ours.
+        unsafe { pan123_result_free(results[0]) };
+    }
+}
+
+#[test]
+fn uploads_and_slices_fail_with_the_code_of_the_callback_that_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(Options::new(dir.path())).unwrap();
+    let base = CString::new(emulator.base_url()).unwrap();
+    let token = CString::new(emulator.token()).unwrap();
+    let server = CString::new(emulator.servers()[0].as_str()).unwrap();
+    let (mut o, mut c, mut err) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: handles are used while they live, and texts outlive the calls that they are given to.
+    unsafe {
+        ok(pan123_options_new(&raw mut o, &raw mut err), err);
+        for (option, text) in [(PAN123_OPT_BASE_URL, &base), (PAN123_OPT_ACCESS_TOKEN, &token)] {
+            ok(pan123_options_set_str(o, option, text.as_ptr(), usize::MAX, &raw mut err), err);
+        }
+        let none = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        ok(pan123_client_new(o, none.0, none.1, none.2, none.3, &raw mut c, &raw mut err), err);
+        for &(code, told) in TOLD {
+            let s = of_host(fail, code as usize, 1000);
+            let (mut u, mut r) = (ptr::null_mut(), ptr::null_mut());
+            let name = c"f".as_ptr();
+            ok(pan123_upload_new(c, s, 0, name, usize::MAX, ptr::null(), 0, &raw mut u, &raw mut err), err);
+            ok(pan123_upload_start(u, &raw mut err), err);
+            let status = pan123_upload_wait(u, -1, &raw mut r, &raw mut err);
+            let (of_error, text) = said(err);
+            assert_eq!((status, of_error), (told, told), "upload, {code}: {text}");
+            assert!(text.contains("the vault is shut"), "{text}");
+            pan123_upload_free(u);
+
+            let md5 = c"d41d8cd98f00b204e9800998ecf8427e".as_ptr();
+            let (to, id) = (server.as_ptr(), c"some-upload".as_ptr());
+            let (nul, stop) = (usize::MAX, ptr::null_mut());
+            let status =
+                pan123_api_slice_from(c, to, nul, id, nul, 1, md5, nul, s, 0, 1000, stop, &raw mut err);
+            let (of_error, text) = said(err);
+            assert_eq!((status, of_error), (told, told), "slice, {code}: {text}");
+            pan123_source_free(s);
+        }
+        pan123_client_free(c);
+        pan123_options_free(o);
+    }
+    emulator.stop();
+}
+
+fn bytes(len: usize, seed: usize) -> &'static [u8] {
+    let bytes = (0..len).map(|i| ((i + seed).wrapping_mul(2_654_435_761) >> 11) as u8);
+    Vec::leak(bytes.collect())
+}
+
+#[test]
+fn many_sources_of_every_make_and_size_get_their_own_digests() {
+    let dir = tempfile::tempdir().unwrap();
+    let sizes = [0, 1, 55, 56, 64, 999, 1000, 1001, 70_000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20];
+    for sha1 in [false, true] {
+        let options = pan123_hash::Options::new(NonZeroU64::new(1000).unwrap()).sha1(sha1);
+        let (mut sources, mut contents) = (Vec::new(), Vec::new());
+        for round in 0..4 {
+            for (i, &size) in sizes.iter().enumerate() {
+                let content = if i % 3 == 2 {
+                    bytes(size, 0).iter().map(|_| 0).collect::<Vec<u8>>().leak()
+                } else {
+                    bytes(size, round * 1000 + i)
+                };
+                let path = dir.path().join(format!("{round}-{i}"));
+                sources.push(match i % 3 {
+                    0 => of_memory(content),
+                    1 => {
+                        fs::write(&path, &content).unwrap();
+                        of_file(&path)
+                    }
+                    _ => of_host(zeros, 0, size as u64),
+                });
+                contents.push(content);
+            }
+        }
+        let (status, results, err) = hash(&sources, 1000, if sha1 { PAN123_HASH_SHA1 } else { 0 });
+        ok(status, err);
+        for (content, result) in contents.iter().zip(results) {
+            let expected = pan123_hash::hash_input(*content, &options).unwrap();
+            let text = |field, index| {
+                // SAFETY: a live result.
+                let text = unsafe { pan123_result_str(result, field, index, ptr::null_mut()) };
+                // SAFETY: a text with a NUL, or NULL.
+                (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_str().unwrap().to_owned())
+            };
+            assert_eq!(
+                text(PAN123_F_ETAG, 0),
+                Some(pan123_hash::hex(&expected.etag)),
+                "{} bytes",
+                content.len()
+            );
+            assert_eq!(text(PAN123_F_SHA1, 0), expected.sha1.map(|sha1| pan123_hash::hex(&sha1)));
+            // SAFETY: a live result.
+            let count = unsafe { pan123_result_i64(result, PAN123_F_SLICE_COUNT, -1) };
+            assert_eq!(count, expected.slices.len() as i64);
+            for (index, slice) in expected.slices.iter().enumerate() {
+                assert_eq!(text(PAN123_F_SLICE_MD5, index), Some(pan123_hash::hex(slice)));
+            }
+            // SAFETY: ours.
+            unsafe { pan123_result_free(result) };
+        }
+    }
+}
+
+#[test]
+fn one_bad_file_among_many_leaves_the_others_their_digests() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sources: Vec<_> = (0..300).map(|i| of_memory(bytes(500 + i, i))).collect();
+    let path = dir.path().join("f");
+    fs::write(&path, b"what it was").unwrap();
+    sources.insert(150, of_file(&path));
+    fs::write(&path, b"short").unwrap();
+    let (status, results, err) = hash(&sources, 0, 0);
+    let (code, text) = said(err);
+    assert_eq!((status, code), (PAN123_E_SOURCE_CHANGED, PAN123_E_SOURCE_CHANGED), "{text}");
+    assert!(text.contains("/f"), "{text}");
+    for (i, result) in results.into_iter().enumerate() {
+        assert_eq!(result.is_null(), i == 150, "{i}");
+        // SAFETY: ours, or NULL.
+        unsafe { pan123_result_free(result) };
+    }
+}
+
+#[test]
+fn a_stop_before_the_call_leaves_all_places_empty() {
+    let sources: Vec<_> = (0..10).map(|i| of_memory(bytes(100, i))).collect();
+    let (mut stop, mut err) = (ptr::null_mut(), ptr::null_mut());
+    let mut results = vec![ptr::dangling_mut(); sources.len()];
+    // SAFETY: handles are used while they live, and there are as many places as sources.
+    unsafe {
+        ok(pan123_stop_new(&raw mut stop, &raw mut err), err);
+        pan123_stop_fire(stop);
+        let (list, places) = (sources.as_ptr(), results.as_mut_ptr());
+        let status = pan123_hash(list, sources.len(), 0, 0, stop, places, &raw mut err);
+        assert_eq!((status, said(err).0), (PAN123_E_CANCELLED, PAN123_E_CANCELLED));
+        pan123_stop_free(stop);
+        sources.iter().for_each(|source| pan123_source_free(*source));
+    }
+    assert!(results.iter().all(|result| result.is_null()));
+}
