@@ -49,7 +49,9 @@ const RESULTS: &str = "PAN123_SCENARIO_RESULTS";
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     let Some(swift) = Swift::set_up(&workspace)? else {
-        eprintln!("SKIPPED: the tests in Swift need Swift 6, from swift.org, or root and debootstrap on Debian");
+        eprintln!(
+            "SKIPPED: the tests in Swift need Swift 6, from swift.org, or root and debootstrap on Debian"
+        );
         return Ok(());
     };
     if options.setup {
@@ -134,6 +136,7 @@ fn scratch(workspace: &Workspace) -> PathBuf {
 fn on_host(workspace: &Workspace) -> bool {
     let output = workspace.command("swift").arg("--version").output();
     let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let version = said.split("Swift version ").nth(1).and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    let version =
+        said.split("Swift version ").nth(1).and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
     version.is_some_and(|version| version >= 6)
 }
