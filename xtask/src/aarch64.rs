@@ -13,8 +13,8 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
+    debian::{Debian, Recipe},
     process,
-    tools::{DEBOOTSTRAP, Tools},
     workspace::Workspace,
 };
 
@@ -24,12 +24,14 @@ const QEMU: &str = "qemu-aarch64";
 /// Where the cross compiler of Debian has the libraries that the tests are linked with.
 const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 
-/// The Debian that is set up, and what is installed in it. It has Rust 1.85.
-const SUITE: &str = "trixie";
-const PACKAGES: &str =
-    "rustc cargo libstd-rust-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user";
+/// What is installed in the Debian. It has Rust 1.85.
+const RECIPE: Recipe = Recipe {
+    name: "aarch64",
+    architecture: Some("arm64"),
+    packages: "rustc cargo libstd-rust-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user",
+};
 
-const SETUP_LIMIT: Duration = Duration::from_secs(1200);
+const FETCH_LIMIT: Duration = Duration::from_secs(1200);
 const TEST_LIMIT: Duration = Duration::from_secs(1800);
 
 /// Runs the tests and prints what they print, or a line `SKIPPED: …` where they cannot be run.
@@ -42,11 +44,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
             .envs(test_variables())
             .env("CARGO_TARGET_DIR", target_folder(&workspace));
         command
-    } else if rustix::process::geteuid().is_root()
-        && Tools::set_up(&workspace, &[DEBOOTSTRAP]).missing(DEBOOTSTRAP).is_none()
-    {
-        let debian = debian(&workspace)?;
-        in_debian(&workspace, &debian)?
+    } else if Debian::is_possible(&workspace) {
+        in_debian(&workspace, &Debian::set_up(&workspace, &RECIPE)?)?
     } else {
         eprintln!(
             "SKIPPED: the AArch64 kernels need qemu: rustup target add {TARGET}, and {LINKER} and {QEMU} \
@@ -90,38 +89,8 @@ fn on_host(workspace: &Workspace) -> bool {
         && answers(Command::new(QEMU).arg("--version"))
 }
 
-/// The folder of the Debian, set up if it is not there.
-fn debian(workspace: &Workspace) -> anyhow::Result<PathBuf> {
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|cache| cache.is_absolute());
-    let cache = cache.or_else(|| env::home_dir().map(|home| home.join(".cache")));
-    let folder = cache.unwrap_or_else(|| workspace.scratch()).join("pan123").join(format!("aarch64-{SUITE}"));
-    // Written last, so that a set-up that was cut short is not taken for a whole one.
-    let stamp = folder.join("set-up-with");
-    if fs::read_to_string(&stamp).is_ok_and(|packages| packages == PACKAGES) {
-        return Ok(folder);
-    }
-    println!("setting up Debian {SUITE} with a compiler for AArch64 in {} …", folder.display());
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-    let script = format!(
-        "debootstrap --variant=minbase {SUITE} \"$1\" && mount -t proc proc \"$1/proc\" && \
-         chroot \"$1\" dpkg --add-architecture arm64 && chroot \"$1\" apt-get -q update && \
-         DEBIAN_FRONTEND=noninteractive chroot \"$1\" apt-get -q install -y --no-install-recommends {PACKAGES}"
-    );
-    let mut command = apart(&script, &folder);
-    let finished =
-        process::run(&mut command, SETUP_LIMIT, &workspace.scratch().join("logs/aarch64-debian.log"))?;
-    if !finished.success() {
-        bail!("setting up {}: {}\n{}", folder.display(), finished.verdict(), finished.output.trim_end());
-    }
-    fs::write(&stamp, PACKAGES).with_context(|| format!("write {}", stamp.display()))?;
-    Ok(folder)
-}
-
 /// The tests as a command that sees the workspace, the target folder and cargo's downloads inside the Debian.
-fn in_debian(workspace: &Workspace, debian: &Path) -> anyhow::Result<Command> {
+fn in_debian(workspace: &Workspace, debian: &Debian) -> anyhow::Result<Command> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home =
         cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo"))).context("no home folder")?;
@@ -130,31 +99,18 @@ fn in_debian(workspace: &Workspace, debian: &Path) -> anyhow::Result<Command> {
     // Cargo in there cannot reach the registry as the one out here may.
     let mut fetch = workspace.cargo();
     fetch.args(["fetch", "--locked", "--target", TARGET]);
-    let fetched = process::run(&mut fetch, SETUP_LIMIT, &workspace.scratch().join("logs/aarch64-fetch.log"))?;
+    let fetched = process::run(&mut fetch, FETCH_LIMIT, &workspace.scratch().join("logs/aarch64-fetch.log"))?;
     if !fetched.success() {
         bail!("cargo fetch: {}\n{}", fetched.verdict(), fetched.output.trim_end());
     }
-    let script = format!(
-        "mount -t proc proc \"$1/proc\" && mkdir -p \"$1/work\" \"$1/target\" \"$1/cargo\" && \
-         mount --bind \"$2\" \"$1/work\" && mount --bind \"$3\" \"$1/target\" && mount --bind \"$4\" \"$1/cargo\" && \
-         exec chroot \"$1\" /usr/bin/env -C /work PATH=/usr/bin:/bin cargo {}",
-        test_arguments().join(" ")
-    );
-    let mut command = apart(&script, debian);
-    command.args([workspace.root.as_path(), &target, &cargo_home]).envs(test_variables());
-    command.env("CARGO_HOME", "/cargo").env("CARGO_TARGET_DIR", "/target").env("CARGO_NET_OFFLINE", "true");
+    let mut command = debian.command(&[&workspace.root, &target, &cargo_home]);
+    command.arg("cargo").args(test_arguments()).envs(test_variables());
+    command.env("CARGO_HOME", cargo_home).env("CARGO_TARGET_DIR", target).env("CARGO_NET_OFFLINE", "true");
     // Those of the cargo and the compiler that run us.
     for name in ["RUSTC", "RUSTDOC", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "CARGO", "LD_LIBRARY_PATH", "TMPDIR"] {
         command.env_remove(name);
     }
     Ok(command)
-}
-
-/// A shell whose mounts only it sees, and which are gone when it ends. `$1` is the folder.
-fn apart(script: &str, folder: &Path) -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-eu", "-c", script, "sh"]).arg(folder);
-    command
 }
 
 fn answers(command: &mut Command) -> bool {

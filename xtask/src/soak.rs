@@ -1,20 +1,20 @@
-//! `cargo xtask soak`: many small files and one large one against a service on which anything goes wrong, while
+//! `cargo xtask soak`: many small files and a large one against a service on which anything goes wrong, while
 //! the client's memory, threads and descriptors are watched. Then every byte is compared.
 
 use std::{
-    collections::HashMap,
     fs::{self, File},
-    io::{BufRead, BufReader, Read},
+    io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
-use serde_json::Value;
 
-use crate::{process, workspace::Workspace};
+use crate::{
+    beside::{Ended, Noise, Service, clear, pan123, same, watch},
+    workspace::Workspace,
+};
 
 /// What `cargo xtask soak` can be told.
 #[derive(clap::Args)]
@@ -37,7 +37,13 @@ pub(crate) struct Options {
     /// No upload may take longer than this many minutes
     #[arg(long, default_value_t = 30)]
     limit: u64,
+    /// 300 small files and one of 200 MB
+    #[arg(long, conflicts_with_all = ["files", "large"])]
+    quick: bool,
 }
+
+/// What `--quick` sends.
+const QUICK: (u32, u64) = (300, 200_000_000);
 
 /// The most memory that the client may have, whatever it uploads.
 const RSS_MIB_MAX: u64 = 128;
@@ -45,22 +51,25 @@ const RSS_MIB_MAX: u64 = 128;
 const GROWTH_MIB_MAX: u64 = 16;
 const THREADS_MAX: u64 = 96;
 const DESCRIPTORS_MAX: u64 = 256;
-/// How often it is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The large file is sparse: so many bytes that are no others stand at each multiple of this.
+const MARK_LEN: usize = 64;
+const MARK_EVERY: u64 = 1 << 20;
 
 /// Runs rounds until the time is over; at least one.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
-    let mut build = workspace.cargo();
-    build.args(["build", "--release", "--bin", "pan123"]);
-    let log = workspace.scratch().join("logs/soak-build.log");
-    let built = process::run(&mut build, Duration::from_secs(1200), &log)?;
-    ensure!(built.success(), "cargo build: {}\n{}", built.verdict(), built.output.trim_end());
-    let soak =
-        Soak { pan123: workspace.target.join("release/pan123"), folder: workspace.scratch().join("soak") };
+    let (files, large) = if options.quick { QUICK } else { (options.files, options.large) };
+    let soak = Soak {
+        pan123: pan123(&workspace)?,
+        folder: workspace.scratch().join("soak"),
+        files,
+        large,
+        faults: options.faults,
+        limit: Duration::from_secs(60 * options.limit),
+    };
     let (began, minutes) = (Instant::now(), Duration::from_secs(60 * options.minutes));
     for seed in options.seed.. {
-        soak.round(options, seed).with_context(|| {
+        soak.round(seed).with_context(|| {
             format!("round with --seed {seed}; what it left is in {}", soak.folder.display())
         })?;
         if began.elapsed() >= minutes {
@@ -73,30 +82,29 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 struct Soak {
     pan123: PathBuf,
     folder: PathBuf,
+    files: u32,
+    large: u64,
+    faults: f64,
+    limit: Duration,
 }
 
 impl Soak {
-    fn round(&self, options: &Options, seed: u64) -> anyhow::Result<()> {
+    fn round(&self, seed: u64) -> anyhow::Result<()> {
         clear(&self.folder)?;
         let (small, large) = (self.folder.join("small"), self.folder.join("large.bin"));
-        small_files(&small, options.files, seed)?;
-        File::create(&large)?.set_len(options.large)?;
-        let service = self.serve(options.faults, seed)?;
-        println!("seed {seed}");
+        small_files(&small, self.files, seed)?;
+        large_file(&large, self.large, seed)?;
+        let service = self.serve(seed)?;
+        println!("seed {seed}: {} small files and one of {} bytes", self.files, self.large);
         for (what, path) in [("small files", &small), ("large file", &large)] {
-            let watched = self.upload(&service, path, Duration::from_secs(60 * options.limit))?;
-            watched.judge(what)?;
+            self.upload(&service, path)?.judge(what)?;
         }
         let drive = self.folder.join("drive/files");
-        for name in (0..options.files).map(|no| format!("{no}.bin")) {
-            let (sent, stored) = (fs::read(small.join(&name))?, fs::read(drive.join("small").join(&name)));
-            ensure!(
-                stored.with_context(|| format!("{name} is not stored"))? == sent,
-                "{name} has other bytes"
-            );
+        for name in (0..self.files).map(|no| format!("{no}.bin")) {
+            same(&small.join(&name), &drive.join("small").join(&name))?;
         }
         let count = fs::read_dir(drive.join("small"))?.count();
-        ensure!(count == options.files as usize, "{count} files are stored, and {} were sent", options.files);
+        ensure!(count == self.files as usize, "{count} files are stored, and {} were sent", self.files);
         same(&large, &drive.join("large.bin"))?;
         println!("  every byte compared");
         Ok(())
@@ -105,77 +113,31 @@ impl Soak {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.pan123);
         command.env_clear().env("HOME", &self.folder).env("PAN123_STATE_DIR", self.folder.join("state"));
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stdin(Stdio::null());
         command
     }
 
-    fn serve(&self, faults: f64, seed: u64) -> anyhow::Result<Service> {
+    fn serve(&self, seed: u64) -> anyhow::Result<Service> {
         let mut command = self.command();
-        command.args([
-            "serve",
-            "--json",
-            "--random-faults",
-            &faults.to_string(),
-            "--seed",
-            &seed.to_string(),
-        ]);
+        command.args(["serve", "--json", "--random-faults"]).arg(self.faults.to_string());
+        command.arg("--seed").arg(seed.to_string());
         command.arg("--dir").arg(self.folder.join("drive")).arg("--log").arg(self.folder.join("requests"));
-        let mut child = command.spawn().context("run pan123 serve")?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line)?;
-        let url = serde_json::from_str::<Value>(&line)?["base_url"].as_str().unwrap_or_default().to_owned();
-        Ok(Service { child, url })
+        Service::start(&mut command)
     }
 
     /// Uploads to the end, whatever it takes, and looks at the process all the while.
-    fn upload(&self, service: &Service, path: &Path, limit: Duration) -> anyhow::Result<Watched> {
+    fn upload(&self, service: &Service, path: &Path) -> anyhow::Result<Watched> {
         let mut command = self.command();
         command.args(["upload", "--json", "--retry-for", "5m"]).arg(path);
         command.env("PAN123_BASE_URL", &service.url);
         // At the rates of a free account small files go both ways: created first, and in one request each.
         // A service that refuses a token has to give another one.
         command.env("PAN123_CLIENT_ID", "emulator-id").env("PAN123_CLIENT_SECRET", "emulator-secret");
-        let mut child = Service { child: command.spawn().context("run pan123 upload")?, url: String::new() };
-        let stdout = BufReader::new(child.child.stdout.take().expect("piped"));
-        // Read all the while, so that it never waits for us; what is kept are failures and the end.
-        let reader = thread::spawn(move || {
-            let (mut counts, mut last) = (HashMap::<String, u64>::new(), Vec::new());
-            for line in stdout.lines().map_while(Result::ok) {
-                let event = serde_json::from_str::<Value>(&line).unwrap_or_default();
-                let event = event["event"].as_str().unwrap_or_default().to_owned();
-                if matches!(event.as_str(), "failed" | "summary") && last.len() < 10 {
-                    last.push(line);
-                }
-                *counts.entry(event).or_default() += 1;
-            }
-            (counts, last)
-        });
-        let began = Instant::now();
         let mut looks = Vec::new();
-        let status = loop {
-            if let Some(status) = child.child.try_wait()? {
-                break status;
-            }
-            ensure!(began.elapsed() < limit, "it is not through after {} minutes", limit.as_secs() / 60);
-            looks.extend(Look::at(child.child.id()));
-            thread::sleep(LOOK_EVERY);
-        };
-        let (events, last) = reader.join().expect("reads only");
-        ensure!(status.success(), "pan123 upload: {status}\n{}", last.join("\n"));
-        Ok(Watched { looks, events, elapsed: began.elapsed() })
-    }
-}
-
-/// A process that ends with its owner.
-struct Service {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let ended = watch(&mut command, self.limit, |_| Ok(()), |pid| looks.extend(Look::at(pid)))?;
+        let said = || format!("{}{}", ended.said("failed"), ended.said("summary"));
+        ensure!(ended.code == Some(0), "pan123 upload ended with {:?}\n{}", ended.code, said());
+        Ok(Watched { looks, ended })
     }
 }
 
@@ -205,8 +167,7 @@ impl Look {
 
 struct Watched {
     looks: Vec<Look>,
-    events: HashMap<String, u64>,
-    elapsed: Duration,
+    ended: Ended,
 }
 
 impl Watched {
@@ -214,15 +175,14 @@ impl Watched {
         let most = |looks: &[Look], of: fn(&Look) -> u64| looks.iter().map(of).max().unwrap_or(0);
         let [rss, threads, descriptors]: [fn(&Look) -> u64; 3] =
             [|look| look.rss_mib, |look| look.threads, |look| look.descriptors];
-        let count = |event: &str| self.events.get(event).copied().unwrap_or(0);
         println!(
             "  {what}: {:.1} s, at most {} MiB, {} threads, {} descriptors; {} retries, {} restarts",
-            self.elapsed.as_secs_f64(),
+            self.ended.elapsed.as_secs_f64(),
             most(&self.looks, rss),
             most(&self.looks, threads),
             most(&self.looks, descriptors),
-            count("retry"),
-            count("restart"),
+            self.ended.count("retry"),
+            self.ended.count("restart"),
         );
         for (of, max, unit) in [
             (rss, RSS_MIB_MAX, "MiB"),
@@ -251,42 +211,21 @@ impl Watched {
 fn small_files(folder: &Path, count: u32, seed: u64) -> anyhow::Result<()> {
     fs::create_dir_all(folder)?;
     for no in 0..count {
-        // SplitMix64: enough to tell files apart and to make none that a shift would make alike.
-        let mut state = seed.wrapping_mul(0x1_0000_0000).wrapping_add(no.into());
-        let mut next = || {
-            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            mixed ^ (mixed >> 31)
-        };
-        let len = 1 + next() as usize % (64 << 10);
-        let mut bytes = Vec::with_capacity(len + 8);
-        while bytes.len() < len {
-            bytes.extend_from_slice(&next().to_le_bytes());
-        }
-        bytes.truncate(len);
-        fs::write(folder.join(format!("{no}.bin")), bytes)?;
+        let mut noise = Noise::new(seed, no.into());
+        let len = 1 + noise.number() as usize % (64 << 10);
+        fs::write(folder.join(format!("{no}.bin")), noise.bytes(len))?;
     }
     Ok(())
 }
 
-fn same(one: &Path, two: &Path) -> anyhow::Result<()> {
-    let (mut left, mut right) = (File::open(one)?, File::open(two)?);
-    ensure!(left.metadata()?.len() == right.metadata()?.len(), "{} has another size", two.display());
-    let (mut buffer, mut other) = (vec![0; 4 << 20], vec![0; 4 << 20]);
-    loop {
-        let len = left.read(&mut buffer)?;
-        if len == 0 {
-            return Ok(());
-        }
-        right.read_exact(&mut other[..len])?;
-        ensure!(buffer[..len] == other[..len], "{} has other bytes", two.display());
+/// A file of holes, with marks from which every place in it can be told.
+fn large_file(path: &Path, len: u64, seed: u64) -> anyhow::Result<()> {
+    let mut file = File::create(path)?;
+    let mut noise = Noise::new(seed, u64::from(u32::MAX));
+    for at in (0..len).step_by(MARK_EVERY as usize) {
+        file.seek(SeekFrom::Start(at))?;
+        file.write_all(&noise.bytes(MARK_LEN))?;
     }
-}
-
-fn clear(folder: &Path) -> anyhow::Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
-    }
+    file.set_len(len)?;
     Ok(())
 }
