@@ -71,7 +71,7 @@ def test_retry(emulate: Start) -> str:
 @scenario("cancel")
 def test_cancel(emulate: Start) -> str:
     emulator = emulate(faults={"faults": [HANG]})
-    with pan123.Client(**emulator.options()) as client:
+    with pan123.Client(**emulator.options(progress_interval=0.01)) as client:
         upload = client.start_upload(some_bytes(3 * MIB), name="never")
         # All bytes of all slices are out, and no answer comes.
         for _ in upload.events():
