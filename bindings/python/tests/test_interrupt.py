@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 import pytest
-
 from emulator import Emulator
 from script import Script
 

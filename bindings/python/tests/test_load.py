@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pan123
-
 from conftest import Numbers, some_bytes, until
 from emulator import MIB, Emulator
+
+import pan123
 
 Start = Callable[..., Emulator]
 
