@@ -18,7 +18,7 @@ use crate::{
     file::hash_file,
     input::read_error,
     reader::{Batch, Content, Reader},
-    schedule::{Feed, Job, Then, run},
+    schedule::{Arena, Feed, Job, Then, run},
 };
 
 /// Threads at most. A disk answers that many at once, and more than two are faster than most can read.
@@ -174,14 +174,16 @@ impl Hasher<'_> {
 
     fn hash(&self, batch: &Batch, contents: &[Content], files: &mut [(usize, Started)]) {
         let mut feeds = Vec::with_capacity(files.len());
+        let mut arena = Arena::default();
         for (place, ((_, started), content)) in files.iter_mut().zip(contents).enumerate() {
             let data = batch.bytes(content);
             if let Some(sha1) = &mut started.sha1 {
                 sha1.update(data);
             }
-            started.feed(place, data, content.last, self.options.slice_size().get(), &mut feeds);
+            started.feed(place, data, content.last, self.options.slice_size().get(), &mut feeds, &mut arena);
         }
-        let mut jobs: Vec<_> = feeds.iter().map(|(_, words, feed)| Job::new(*words, feed, false)).collect();
+        let mut jobs: Vec<_> =
+            feeds.iter().map(|(_, words, feed)| Job::new(*words, feed, &arena, false)).collect();
         let done = run(self.kernel, &mut jobs, &mut |_| Ok(()));
         debug_assert!(done.is_ok(), "only the tick can fail");
         for ((target, ..), job) in feeds.iter().zip(&jobs) {
@@ -202,9 +204,10 @@ impl Started {
         last: bool,
         slice_size: u64,
         feeds: &mut Vec<(Target, [u32; 4], Feed<'a>)>,
+        arena: &mut Arena,
     ) {
         let then = if last { Then::End } else { Then::More };
-        feeds.push((Target::Whole(place), self.whole.words, Feed::new(&mut self.whole, data, then)));
+        feeds.push((Target::Whole(place), self.whole.words, Feed::new(&mut self.whole, data, then, arena)));
         if self.size <= slice_size {
             return;
         }
@@ -217,9 +220,9 @@ impl Started {
                 let mut slice = std::mem::replace(&mut self.slice, Chain::new());
                 let target = Target::EndedSlice(place, self.slices.len());
                 self.slices.push([0; 16]);
-                feeds.push((target, words, Feed::new(&mut slice, now, Then::End)));
+                feeds.push((target, words, Feed::new(&mut slice, now, Then::End, arena)));
             } else {
-                feeds.push((Target::Slice(place), words, Feed::new(&mut self.slice, now, Then::More)));
+                feeds.push((Target::Slice(place), words, Feed::new(&mut self.slice, now, Then::More, arena)));
             }
         }
     }
