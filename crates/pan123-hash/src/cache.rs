@@ -223,8 +223,8 @@ impl Entry {
     }
 
     fn pass(&self, size: u64, options: &Options) -> Option<OnePass> {
-        let mut pass = OnePass::restore(&self.read(Kind::Pass)?).ok()?;
-        pass.kernel = options.chosen_kernel().ok()?;
+        let pass =
+            OnePass::restore_with_kernel(&self.read(Kind::Pass)?, options.chosen_kernel().ok()?).ok()?;
         let fits = pass.bytes_hashed() <= size && pass.slice_size == options.slice_size();
         (fits && pass.sha1.is_some() == options.wants_sha1()).then_some(pass)
     }
