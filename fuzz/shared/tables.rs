@@ -130,6 +130,7 @@ pub(crate) fn run(input: &[u8]) {
                 load: there(2).then_some(load),
                 save: there(3).then_some(save),
                 remove: there(4).then_some(remove),
+                list: None, // nothing in the library asks for it
             };
             let table = Guarded::new(&table, table.h.struct_size);
             let mut store: *mut pan123_store = ptr::null_mut();

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::{bench_hash, bench_upload, workspace::Workspace};
+use crate::{bench_bindings, bench_hash, bench_upload, workspace::Workspace};
 
 /// What is measured.
 #[derive(clap::Subcommand)]
@@ -14,6 +14,8 @@ pub(crate) enum Bench {
     Upload(bench_upload::Options),
     /// MD5 by kernel and case, against other crates.
     Hash(bench_hash::Options),
+    /// What each binding adds to the Rust crate.
+    Bindings(bench_bindings::Options),
 }
 
 /// Runs one benchmark.
@@ -21,6 +23,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Upload(options) => bench_upload::run(options),
         Bench::Hash(options) => bench_hash::run(options),
+        Bench::Bindings(options) => bench_bindings::run(options),
     }
 }
 

@@ -8,20 +8,20 @@ mod figures;
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead, BufReader, Read},
+    io::{self, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use figures::{Ratio, Report, Run, SUBJECTS, Subject, ratios, table};
-use wait4::Wait4;
 
 use crate::{
     bench::{Machine, write_report},
     measure::{self, Measured},
     process,
+    serve::Serve,
     tools::{CLIENTS, PYTHON, Tools, VENV},
     workspace::Workspace,
 };
@@ -144,7 +144,7 @@ impl Bench {
 
     /// One run of one client.
     fn run(&self, subject: Subject, round: u32, file: &Path) -> anyhow::Result<Run> {
-        let emulator = Emulator::start(self)?;
+        let emulator = self.emulator()?;
         let measured = measure::run(&mut self.command(subject, &emulator.url, file), LIMIT)?;
         let emulator_cpu = emulator.stop()?;
 
@@ -164,6 +164,19 @@ impl Bench {
             rss_mib: measured.rss_bytes as f64 / MIB as f64,
             emulator_cpu_s: emulator_cpu.as_secs_f64(),
         })
+    }
+
+    /// An emulator that knows nothing yet and keeps no bytes.
+    fn emulator(&self) -> anyhow::Result<Serve> {
+        // What earlier runs left: stored files would be reused, digests would not be computed.
+        for left in ["emulator", "state"] {
+            match fs::remove_dir_all(self.folder.join(left)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context(left),
+                _ => {}
+            }
+        }
+        let dir = self.folder.join("emulator");
+        Serve::start(&self.workspace, &self.pan123, TOKEN, &dir, &["--servers", "1", "--no-keep"])
     }
 
     fn command(&self, subject: Subject, url: &str, file: &Path) -> Command {
@@ -216,52 +229,4 @@ fn send_time(measured: &Measured) -> Option<Duration> {
         measured.time_of(|line| line.contains(&stage))
     };
     Some(stage("completing")? - stage("sending")?)
-}
-
-/// An emulator that knows nothing yet and keeps no bytes.
-struct Emulator {
-    child: Child,
-    url: String,
-}
-
-impl Emulator {
-    fn start(bench: &Bench) -> anyhow::Result<Self> {
-        // What earlier runs left: stored files would be reused, digests would not be computed.
-        for left in ["emulator", "state"] {
-            match fs::remove_dir_all(bench.folder.join(left)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context(left),
-                _ => {}
-            }
-        }
-        let mut command = bench.workspace.command(&bench.pan123);
-        command
-            .args(["serve", "--port", "0", "--servers", "1", "--no-keep", "--token", TOKEN, "--dir"])
-            .arg(bench.folder.join("emulator"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("run {command:?}"))?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line)?;
-        let url = line.trim_end().strip_prefix("listening ").map(str::to_owned);
-        let emulator = Self { child, url: url.unwrap_or_default() };
-        if emulator.url.is_empty() {
-            bail!("{command:?} said {line:?} instead of where it listens");
-        }
-        Ok(emulator)
-    }
-
-    /// Ends it; returns the CPU time it took.
-    fn stop(mut self) -> anyhow::Result<Duration> {
-        self.child.kill()?;
-        let ended = self.child.wait4()?;
-        Ok(ended.rusage.utime + ended.rusage.stime)
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        // After `stop` there is nothing left to end; else an error is on its way already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -17,7 +17,13 @@ pub(crate) struct Options {
     /// For how long each target runs
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// Leave out the targets that stand on the whole program and take minutes to build
+    #[arg(long)]
+    quick: bool,
 }
+
+/// The targets that need the feature `program` of fuzz/Cargo.toml. Ordinary tests run them too, from the same seeds.
+const PROGRAM: [&str; 2] = ["arguments", "tables"];
 
 /// Coverage of edges and comparisons, and an address sanitizer.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -39,7 +45,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     for entry in fs::read_dir(fuzz.join("fuzz_targets"))? {
         let path = entry?.path();
         let name = path.file_stem().and_then(|name| name.to_str()).context("a target's name")?.to_owned();
-        if options.target.as_ref().is_none_or(|target| *target == name) {
+        let left_out = options.quick && PROGRAM.contains(&name.as_str());
+        if options.target.as_ref().is_none_or(|target| *target == name) && !left_out {
             targets.push(name);
         }
     }
@@ -47,7 +54,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if targets.is_empty() {
         bail!("no such target in fuzz/fuzz_targets");
     }
-    let bin = build(&workspace)?;
+    let bin = build(&workspace, &targets)?;
     let mut failed = 0;
     for target in &targets {
         // New inputs are found beside the seeds, which stay as they are.
@@ -81,13 +88,17 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds all targets; returns the folder that they are in.
-fn build(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+/// Builds the targets; returns the folder that they are in.
+fn build(workspace: &Workspace, targets: &[String]) -> anyhow::Result<PathBuf> {
     let host = host(workspace)?;
     let target_dir = workspace.target.join("fuzz");
     let mut cargo = workspace.cargo();
     // With a target named, build scripts and macros are built without the flags.
-    cargo.args(["build", "--locked", "--release", "--bins", "--manifest-path", "fuzz/Cargo.toml"]);
+    cargo.args(["build", "--locked", "--release", "--manifest-path", "fuzz/Cargo.toml"]);
+    targets.iter().for_each(|target| _ = cargo.args(["--bin", target]));
+    if targets.iter().any(|target| PROGRAM.contains(&target.as_str())) {
+        cargo.args(["--features", "program"]);
+    }
     cargo.args(["--target", &host, "--target-dir"]).arg(&target_dir);
     // The sanitizer needs a flag that is not stable; the compiler is the usual one all the same.
     cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", FLAGS);

@@ -3,9 +3,11 @@
 mod aarch64;
 mod bars;
 mod bench;
+mod bench_bindings;
 mod bench_hash;
 mod bench_upload;
 mod beside;
+mod bindings;
 mod capi;
 mod cpp;
 mod debian;
@@ -16,6 +18,7 @@ mod measure;
 mod picture;
 mod process;
 mod raw_writer;
+mod serve;
 mod simulate;
 mod soak;
 mod swift;
@@ -40,6 +43,8 @@ enum Task {
     Capi(capi::Options),
     /// Install the C library, its header, and what pkg-config and CMake need to find it.
     Install(capi::InstallOptions),
+    /// Run every binding through the same scenarios, with its own language's tools.
+    Bindings(bindings::Options),
     /// Check the C++ layer and the plugins with another compiler, and the programs in the guides.
     Cpp,
     /// Make include/pan123.h from the crate of the C interface.
@@ -69,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         Task::Aarch64 => aarch64::run(),
         Task::Capi(options) => capi::run(&options),
         Task::Install(options) => capi::install(&options),
+        Task::Bindings(options) => bindings::run(&options),
         Task::Cpp => cpp::run(),
         Task::Header(options) => header::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),

@@ -26,6 +26,9 @@ pub(crate) enum Need {
     /// Packages for Python. The folder holds `requirements.txt` with versions and hashes; checks
     /// find the interpreter that has them in the environment variable `env`.
     Python { folder: &'static str, env: &'static str },
+    /// Go 1.21 or newer: that gets what a module asks for by itself. Where there is only the older one of the Debian
+    /// package, that fetches a newer one, which checks find first in `PATH`.
+    Go { debian: &'static str },
 }
 
 /// `curl`, the program.
@@ -45,6 +48,9 @@ pub(crate) const VENV: Need =
     Need::Program { probe: &["python3", "-c", "import ensurepip, venv"], debian: "python3-venv" };
 /// Other clients of the service, to measure against.
 pub(crate) const CLIENTS: Need = Need::Python { folder: "xtask/clients", env: "PAN123_CLIENTS_PYTHON" };
+/// What makes, checks and tests the wheel.
+pub(crate) const BINDING_PYTHON: Need =
+    Need::Python { folder: "bindings/python", env: "PAN123_BINDING_PYTHON" };
 /// What finds libraries for compilers.
 pub(crate) const PKG_CONFIG: Need =
     Need::Program { probe: &["pkg-config", "--version"], debian: "pkg-config" };
@@ -72,6 +78,8 @@ pub(crate) const IPROUTE: Need = Need::Program { probe: &["tc", "-V"], debian: "
 /// Debian in a folder.
 pub(crate) const DEBOOTSTRAP: Need =
     Need::Program { probe: &["debootstrap", "--version"], debian: "debootstrap" };
+/// Go, of a version that can fetch the one that a module wants.
+pub(crate) const GO: Need = Need::Go { debian: "golang-go" };
 /// `cargo fmt`.
 pub(crate) const RUSTFMT: Need = Need::Rustup { component: "rustfmt", command: "fmt" };
 /// `cargo clippy`.
@@ -118,7 +126,7 @@ impl Tools {
         let name = match need {
             Need::Node { .. } => "NODE_PATH",
             Need::Python { env, .. } => env,
-            Need::Program { .. } | Need::Rustup { .. } => return None,
+            Need::Program { .. } | Need::Rustup { .. } | Need::Go { .. } => return None,
         };
         self.variables.iter().find(|(known, _)| *known == name).map(|(_, path)| path.as_path())
     }
@@ -146,6 +154,18 @@ impl Tools {
             }
             Need::Node { folder } => self.variables.push(("NODE_PATH", node_packages(workspace, folder)?)),
             Need::Python { folder, env } => self.variables.push((env, python_packages(workspace, folder)?)),
+            Need::Go { debian } => match go_minor(workspace) {
+                None => bail!(
+                    "`go version` does not work here: install Go, from go.dev (on Debian: apt-get install {debian})"
+                ),
+                Some(minor) if minor >= GO_MINOR_MIN => {}
+                Some(_) => {
+                    let bin = newer_go(workspace)?.join("bin");
+                    let path = env::var_os("PATH").unwrap_or_default();
+                    let all = std::iter::once(bin).chain(env::split_paths(&path));
+                    self.variables.push(("PATH", env::join_paths(all)?.into()));
+                }
+            },
         }
         Ok(())
     }
@@ -159,6 +179,7 @@ fn install_debian(workspace: &Workspace, needs: &[Need]) {
             Need::Program { probe, debian } if !answers(workspace.command(probe[0]).args(&probe[1..])) => {
                 Some(*debian)
             }
+            Need::Go { debian } if go_minor(workspace).is_none() => Some(*debian),
             _ => None,
         })
         .collect();
@@ -192,6 +213,46 @@ fn node_packages(workspace: &Workspace, folder: &str) -> anyhow::Result<PathBuf>
         install(workspace, npm.current_dir(place).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]))
     })?;
     Ok(place.join("node_modules"))
+}
+
+/// From this 1.x on, Go gets what a module asks for.
+const GO_MINOR_MIN: u32 = 21;
+/// The Go that is fetched with an older one.
+const GO_FETCHED: &str = "v0.0.1-go1.25.0";
+
+/// The x in the version 1.x of the Go that is here.
+fn go_minor(workspace: &Workspace) -> Option<u32> {
+    let output = workspace.command("go").arg("version").output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let minor = said.split(" go1.").nth(1)?;
+    minor.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Fetches Go as a module, as newer ones do by themselves; returns its folder.
+fn newer_go(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    let system = match env::consts::ARCH {
+        "x86_64" => "linux-amd64",
+        "aarch64" => "linux-arm64",
+        other => bail!("on {other}, install Go 1.21 or newer from go.dev"),
+    };
+    let cache = workspace.scratch().join("packages/go");
+    let folder = cache.join(format!("golang.org/toolchain@{GO_FETCHED}.{system}"));
+    let stamp = cache.join("ready");
+    if fs::read_to_string(&stamp).is_ok_and(|ready| ready == GO_FETCHED) {
+        return Ok(folder);
+    }
+    println!("fetching Go {GO_FETCHED} …");
+    fs::create_dir_all(&cache).with_context(|| format!("create {}", cache.display()))?;
+    let mut go = workspace.command("go");
+    go.args(["mod", "download", &format!("golang.org/toolchain@{GO_FETCHED}.{system}")]);
+    install(workspace, go.current_dir(&cache).env("GOMODCACHE", &cache).env("GOFLAGS", "-mod=mod"))?;
+    // Modules are kept read-only, and hold no programs.
+    let mut programs = workspace.command("chmod");
+    install(workspace, programs.args(["-R", "u+w,+X", "."]).current_dir(&folder))?;
+    let mut programs = workspace.command("sh");
+    install(workspace, programs.args(["-c", "chmod +x bin/* pkg/tool/*/*"]).current_dir(&folder))?;
+    fs::write(&stamp, GO_FETCHED).with_context(|| format!("write {}", stamp.display()))?;
+    Ok(folder)
 }
 
 /// The packages of `folder`'s requirements, in a virtual environment under the target folder.

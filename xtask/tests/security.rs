@@ -69,11 +69,26 @@ fn unsafe_code_is_where_the_table_says_and_nowhere_else() {
 }
 
 #[test]
-fn every_test_that_the_document_names_is_there() {
-    let text = fs::read_to_string(root().join("docs/security.md")).expect("docs/security.md");
-    let names = text.split('`').skip(1).step_by(2).filter(|name| name.contains('/') && !name.contains(':'));
-    for name in names {
-        let found = [root().join(name), root().join("crates").join(name)].iter().any(|path| path.exists());
-        assert!(found, "docs/security.md names {name}, which is not there");
+fn every_test_that_the_documents_name_is_there() {
+    let root = root();
+    let mut files = Vec::new();
+    for krate in fs::read_dir(root.join("crates")).expect("crates") {
+        sources(&krate.expect("readable").path(), &mut files);
+    }
+    let there = |name: &str| {
+        let known = name.ends_with(".rs") && files.iter().any(|path| path.ends_with(name));
+        known || [root.join(name), root.join("crates").join(name)].iter().any(|path| path.exists())
+    };
+    for document in ["docs/security.md", "docs/reliability.md"] {
+        let text = fs::read_to_string(root.join(document)).expect(document);
+        let names = text.split('`').skip(1).step_by(2);
+        let paths = names.filter(|name| name.starts_with("pan123-") || name.ends_with(".rs"));
+        for name in paths.filter(|name| !name.contains([' ', ':'])) {
+            assert!(there(name), "{document} names {name}, which is not there");
+        }
+        for target in text.split("fuzz target `").skip(1).filter_map(|rest| rest.split('`').next()) {
+            let path = root.join("fuzz/fuzz_targets").join(format!("{target}.rs"));
+            assert!(path.exists(), "{document} names the fuzz target {target}, which is not there");
+        }
     }
 }

@@ -7,8 +7,8 @@ use std::{
 
 // By its full path, because the C type below has its name.
 use ::pan123_upload::{
-    self as engine, Target, journal,
-    proto::{machine::Stage, names},
+    self as engine, Error, ErrorKind, Target, journal,
+    proto::{Class, Endpoint, advice, machine::Stage, names},
 };
 use libc::size_t;
 use tokio::sync::watch;
@@ -254,7 +254,10 @@ pub(crate) fn stage_number(stage: Stage) -> u32 {
 /// Refuses a place or a size that the service would refuse.
 pub(crate) fn check_target(parent_id: i64, name: &str, contain_dir: bool, size: u64) -> Result<(), Fault> {
     let checked = if contain_dir { names::check_path(name) } else { names::check_filename(name) };
-    checked.map_err(|error| fault(PAN123_E_NAME, format!("the name {name:?}: {error}")))?;
+    checked.map_err(|error| {
+        Error::new(ErrorKind::Name, "check name", error.to_string())
+            .with_advice(advice(Class::BadName, Endpoint::Create))
+    })?;
     if parent_id < 0 {
         return Err(invalid(format!("parent_id is {parent_id}; ids are not negative, and 0 is the root")));
     }

@@ -8,6 +8,8 @@ mod bars;
 mod commands;
 mod console;
 mod destination;
+#[cfg(all(test, unix))]
+mod fuzzed;
 mod interrupt;
 mod jobs;
 mod local;

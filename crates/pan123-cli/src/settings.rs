@@ -259,7 +259,7 @@ fn file(named: Option<&Path>) -> Result<Layer, Error> {
 }
 
 /// Reads a configuration file. Its text is in no error, because there may be secrets in it.
-fn parse(text: &str) -> Result<Layer, String> {
+pub(crate) fn parse(text: &str) -> Result<Layer, String> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
         let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();

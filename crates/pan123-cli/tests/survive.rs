@@ -331,6 +331,52 @@ fn ignore_sigxfsz() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_costs_the_resume_and_not_the_upload() {
+    let bench = Bench::new();
+    let path = bench.file("f", 6 * SLICE, 1);
+    // A small disk with something else all over it; it is gone with the process.
+    let script = "mount -t tmpfs -o size=32k none \"$1\" 2>/dev/null || exit 77; shift; \
+                  dd if=/dev/zero of=\"$PAN123_STATE_DIR/other\" bs=4k status=none 2>/dev/null; exec \"$@\"";
+    let state = state(bench.dir.path());
+    fs::create_dir_all(&state).unwrap();
+    let program = bench.program(&[]);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(&state).arg(program.get_program());
+    command.args(["upload", "-v", &path]);
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.output();
+    let Some(output) = output.ok().filter(|it| !matches!(it.status.code(), Some(1 | 77))) else {
+        eprintln!("SKIPPED: a full disk needs unshare and the right to mount; run the tests as root");
+        return;
+    };
+    let (code, text) = told(&output);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("another run could not go on from here"), "{text}");
+    assert!(text.contains("no space left on device"), "{text}");
+    assert!(bench.stored("f").unwrap() == bytes(6 * SLICE, 1));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_the_systems_words() {
+    // The loopback device has no speed, which the kernel finds out when one asks.
+    let path = "/sys/class/net/lo/speed";
+    if fs::read(path).is_ok() || fs::metadata(path).map_or(0, |file| file.len()) == 0 {
+        eprintln!("SKIPPED: no file here that can be opened and not be read");
+        return;
+    }
+    let bench = Bench::new();
+    let (code, lines) = Running::start(&mut bench.program(&["upload", "--json", path])).end();
+    let failed = failed(&lines);
+    assert_eq!((code, &failed["kind"]), (Some(4), &"source".into()), "{failed}");
+    let message = failed["message"].as_str().unwrap();
+    assert!(message.contains("Invalid argument") && message.matches(path).count() == 1, "{failed}");
+    assert!(failed["advice"].as_str().unwrap().contains("what the file is on"), "{failed}");
+    assert!(bench.emulator.requests().is_empty());
+}
+
 #[test]
 fn a_state_directory_that_cannot_be_used_is_named() {
     let bench = Bench::new();

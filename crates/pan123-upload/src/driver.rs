@@ -20,7 +20,7 @@ use crate::{
     hashing,
     resume::Resume,
     service::{Part, PartMeter},
-    source::SourceRead,
+    source::{SourceRead, unreadable},
     upload::{Job, Uploaded},
 };
 
@@ -235,7 +235,10 @@ impl Driver {
         if suspect && let Some(Err(changed)) = self.check_source().await {
             return Some(changed);
         }
-        (error.class() == Some(Class::Source)).then(|| error.clone())
+        (error.class() == Some(Class::Source)).then(|| {
+            let words = format!("{}: {}", self.job.source.describe(), error.message());
+            unreadable(error.step(), words).with_source(error.clone())
+        })
     }
 
     /// Whether the source is what it was when the upload began. `None`: the upload was stopped meanwhile.

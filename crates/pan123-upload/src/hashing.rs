@@ -16,7 +16,7 @@ use pan123_transport::ReadAt;
 use crate::{
     blocking::blocking,
     error::{Error, ErrorKind},
-    source::{Identity, Source, SourceRead},
+    source::{Identity, Source, SourceRead, unreadable},
 };
 
 /// Stops the hashing that it was given to, soon, when it is dropped.
@@ -84,14 +84,21 @@ fn from_hash(digests: pan123_hash::Digests) -> Digests {
 
 fn hash_error(source: &Source, error: &pan123_hash::Error) -> Error {
     use pan123_hash::ErrorKind as Hash;
-    let kind = match error.kind() {
-        Hash::Cancelled => ErrorKind::Cancelled,
-        Hash::Kernel => ErrorKind::Usage,
-        Hash::Shrunk | Hash::Grown | Hash::Changed | Hash::NotFound => ErrorKind::SourceChanged,
-        _ => ErrorKind::Source,
+    // It names a file by itself.
+    let message = match error.path() {
+        Some(_) => error.to_string().trim_start_matches("hash ").to_owned(),
+        None => format!("{}: {error}", source.describe()),
     };
-    Error::new(kind, "hash", format!("{}: {error}", source.describe()))
-        .with_advice("Upload again once nothing writes to the file any more.")
+    match error.kind() {
+        Hash::Cancelled => Error::new(ErrorKind::Cancelled, "hash", message),
+        Hash::Kernel => Error::new(ErrorKind::Usage, "hash", message)
+            .with_advice("Unset PAN123_HASH_KERNEL, or name a kernel that this machine has."),
+        Hash::Shrunk | Hash::Grown | Hash::Changed | Hash::NotFound => {
+            Error::new(ErrorKind::SourceChanged, "hash", message)
+                .with_advice("Upload again once nothing writes to the file any more.")
+        }
+        _ => unreadable("hash", message),
+    }
 }
 
 /// MD5 of a part of a source, for a slice that comes without one.

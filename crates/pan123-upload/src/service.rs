@@ -362,7 +362,14 @@ fn transport_error(endpoint: Endpoint, error: pan123_transport::Error) -> Error 
         TransportErrorKind::Invalid => Class::Refused,
         _ => Class::Interrupted,
     };
-    Error::from(Failure::local(endpoint, class, error.to_string())).with_source(error)
+    // The last cause says most: that a connection was refused, a certificate is too old, a disk does not answer.
+    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    let message = match causes.last().map(ToString::to_string) {
+        Some(cause) if class != Class::Source => format!("{error}: {cause}"),
+        Some(cause) => format!("could not be read: {cause}"),
+        None => error.to_string(),
+    };
+    Error::from(Failure::local(endpoint, class, message)).with_source(error)
 }
 
 fn form_error(endpoint: Endpoint, error: &multipart::FieldError) -> Error {

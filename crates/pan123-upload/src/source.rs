@@ -249,3 +249,9 @@ fn changed(step: &'static str, message: String) -> Error {
         "Upload again once nothing writes to the file any more; a copy or a snapshot serves too.",
     )
 }
+
+/// The storage does not give the bytes, and says why.
+pub(crate) fn unreadable(step: &'static str, message: String) -> Error {
+    Error::new(ErrorKind::Source, step, message)
+        .with_advice("Check what the file is on, a disk or a share, and run the same command again.")
+}

@@ -7,7 +7,7 @@ use std::{
 };
 
 use pan123_proto::{
-    Md5,
+    Class, Endpoint, Md5, advice,
     machine::{Duplicate, Event, Stop, UploadSpec},
     names,
 };
@@ -104,7 +104,10 @@ impl Upload {
         let Target { parent_id, filename, contain_dir, duplicate } = target;
         let checked =
             if contain_dir { names::check_path(&filename) } else { names::check_filename(&filename) };
-        checked.map_err(|error| Error::new(ErrorKind::Name, "check name", error.to_string()))?;
+        checked.map_err(|error| {
+            Error::new(ErrorKind::Name, "check name", error.to_string())
+                .with_advice(advice(Class::BadName, Endpoint::Create))
+        })?;
         if parent_id < 0 {
             let message = format!("the folder id is {parent_id}; ids are not negative, and 0 is the root");
             return Err(Error::new(ErrorKind::Usage, "check target", message));

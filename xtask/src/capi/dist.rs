@@ -36,11 +36,16 @@ impl Dist {
     }
 }
 
-/// Builds both libraries under the target folder.
+/// Builds both libraries under the target folder, as they are released.
 pub(super) fn build(workspace: &Workspace) -> anyhow::Result<Dist> {
+    build_profile(workspace, "dist")
+}
+
+/// The same by another of cargo's profiles.
+pub(super) fn build_profile(workspace: &Workspace, profile: &str) -> anyhow::Result<Dist> {
     let target = host(workspace)?;
-    let (archive, native_libs) = rust_archive(workspace, "dist", &[])?;
-    let lib = workspace.target.join("capi/lib");
+    let (archive, native_libs) = rust_archive(workspace, profile, &[])?;
+    let lib = workspace.target.join(if profile == "dist" { "capi/lib" } else { "capi/lib-dev" });
     if lib.exists() {
         fs::remove_dir_all(&lib)?;
     }

@@ -136,3 +136,10 @@ pub(super) fn into(workspace: &Workspace, dist: &Dist, destdir: &Path) -> anyhow
     let options = Options { prefix: "/usr".into(), libdir: "lib".into(), destdir: Some(destdir.to_owned()) };
     install(workspace, dist, &options)
 }
+
+/// Builds the libraries by a profile of cargo's, and installs them under `prefix`.
+pub(crate) fn install_into(workspace: &Workspace, profile: &str, prefix: &Path) -> anyhow::Result<()> {
+    let dist = dist::build_profile(workspace, profile)?;
+    let options = Options { prefix: prefix.to_owned(), libdir: "lib".into(), destdir: None };
+    install(workspace, &dist, &options).map(drop)
+}

@@ -181,18 +181,18 @@ static void what_is_thrown()
     };
     auto memory = std::make_shared<Memory>(make_bytes(1000000, 22));
     memory->hurdle = [] { throw std::runtime_error("the disk has fallen off"); };
-    BAD(source_io, "the disk has fallen off", run(memory, "throws"));
+    BAD(callback, "the disk has fallen off", run(memory, "throws"));
     memory->hurdle = [] { throw 7; };
-    BAD(source_io, "no std::exception", run(memory, "throws an int"));
+    BAD(callback, "no std::exception", run(memory, "throws an int"));
     memory->hurdle = [] { throw std::bad_alloc(); };
-    BAD(source_io, "bad_alloc", run(memory, "throws bad_alloc"));
-    memory->hurdle = [] { throw Exception(Error(errc::source_io, "thrown with care")); };
-    BAD(source_io, "thrown with care", run(memory, "throws ours"));
+    BAD(callback, "bad_alloc", run(memory, "throws bad_alloc"));
+    memory->hurdle = [] { throw Exception(Error(errc::network, "thrown with care")); };
+    BAD(network, "thrown with care", run(memory, "throws ours"));
     memory->hurdle = nullptr;
-    memory->fails = errc::source_io;
-    BAD(source_io, "the tape is torn", run(memory, "fails"));
+    memory->fails = errc::not_supported;
+    BAD(not_supported, "the tape is torn", run(memory, "fails"));
     const Source handle = GOOD(Source::make(memory, 1000000));
-    BAD(source_io, "the tape is torn", hash(handle));
+    BAD(not_supported, "the tape is torn", hash(handle));
     memory->fails = errc::ok;
 
     world.vault->locked = 1;

@@ -11,14 +11,14 @@ mod objects;
 #[allow(dead_code, reason = "shared with the programs in C")]
 mod support;
 
-use std::{fs, mem::offset_of, path::PathBuf, process::Command, sync::OnceLock};
+use std::{fs, mem::offset_of, path::PathBuf, process::Command, sync::OnceLock, time::Duration};
 
 use pan123::{
-    plugin::{pan123_host, pan123_plugin, pan123_plugin_parts},
+    plugin::{Plugin, pan123_host, pan123_plugin, pan123_plugin_parts},
     store::pan123_store_vtable,
 };
 use pan123_emulator::{Action, Fault, Faults};
-use pan123_upload::proto::Endpoint;
+use pan123_upload::{ErrorKind, proto::Endpoint};
 use support::{Link, STRICT, Service, TOKEN, compile, crate_dir, run, scratch};
 
 const SIZE: usize = 50_000_000;
@@ -264,6 +264,28 @@ fn panics_in_a_plugin_are_errors_with_their_text() {
 }
 
 /// What the plugin in Rust writes down by hand is what the header has.
+#[test]
+fn the_store_of_a_plugin_tells_what_it_keeps() {
+    let plugin = objects::in_cpp("keeper", "crates/pan123-capi/tests/loadable/keeper.cpp", &[]);
+    let list = |config: &str| {
+        let plugin = Plugin::load(&plugin, config).unwrap();
+        let listed = plugin.store().unwrap().list();
+        assert!(plugin.close(Duration::from_secs(60)), "it is let go of");
+        listed.map(|logs| logs.into_iter().map(|log| (log.key, log.bytes, log.busy)).collect::<Vec<_>>())
+    };
+    let entry = |key: &str| (key.to_owned(), key.as_bytes().to_vec(), false);
+    assert_eq!(list("").unwrap(), []);
+    assert_eq!(list("one two-2").unwrap(), [entry("one"), entry("two-2")]);
+    let longest = "k".repeat(64);
+    assert_eq!(list(&longest).unwrap(), [entry(&longest)]);
+    for bad in ["One", "a/b", "键", &"k".repeat(65)] {
+        let error = list(&format!("good {bad}")).unwrap_err();
+        assert!(error.kind() == ErrorKind::Store && error.to_string().contains("which is no key"), "{error}");
+    }
+    let error = list("silent").unwrap_err();
+    assert!(error.to_string().contains("does not tell what it keeps"), "{error}");
+}
+
 #[test]
 fn the_plugin_in_rust_has_the_layout_of_the_header() {
     assert_eq!(size_of::<abi::Host>(), size_of::<pan123_host>());

@@ -23,7 +23,7 @@ fn of_rust() -> Layout {
     layout!(all, pan123::source::pan123_source_vtable { h, read_at, identity });
     layout!(all, pan123::transport::pan123_transport_vtable { h, send, interrupt });
     layout!(all, pan123::tokens::pan123_tokens_vtable { h, get });
-    layout!(all, pan123::store::pan123_store_vtable { h, load, save, remove });
+    layout!(all, pan123::store::pan123_store_vtable { h, load, save, remove, list });
     layout!(
         all,
         pan123::event::pan123_event {

@@ -1,0 +1,3 @@
+module pan123
+
+go 1.24

@@ -1,0 +1,289 @@
+"""The exceptions: one class for each code of the library, below one class for each band of codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._library import constant_name, ffi, lib, take_text
+
+
+class Pan123Error(Exception):
+    """Something of the library's failed. `str()` of it is for people, and holds no secrets.
+
+    Attributes that do not apply are None.
+    """
+
+    #: The library's number for what happened, a `PAN123_E_` of `pan123.h`.
+    code: int
+    #: The name that goes with it, for example `LOGIN`.
+    name: str
+    #: What failed, for example `create` or `open source`.
+    step: str | None = None
+    #: How often the step was tried, from 1.
+    attempts: int | None = None
+    #: The service's own code.
+    api_code: int | None = None
+    #: The service's own words, or what happened instead of an answer.
+    api_message: str | None = None
+    #: HTTP status of the answer.
+    http_status: int | None = None
+    #: Names the request at the service, whose support asks for it.
+    trace_id: str | None = None
+    #: What to do about it, a sentence.
+    advice: str | None = None
+    #: What the failed request means, finer than the class of the exception, for example `no_parent`.
+    reason: str | None = None
+    #: Slice number, from 1, if it was about one slice.
+    slice_no: int | None = None
+    #: The same may well succeed later, with nothing changed.
+    retryable: bool = False
+    #: Starting the same upload again goes on from here.
+    resumable: bool = False
+    #: How long the service asks to wait, in seconds.
+    retry_after: float | None = None
+
+    def __init__(self, message: str = "", *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code if code is not None else _CODES.get(type(self), lib.PAN123_E_CALLBACK)
+        self.name = constant_name("PAN123_E_", self.code)
+
+    def __reduce__(self) -> Any:
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(kind: type[Pan123Error], args: tuple[Any, ...], state: dict[str, Any]) -> Pan123Error:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class UsageError(Pan123Error):
+    """The call cannot work, and nothing was done. Correct the program."""
+
+
+class InvalidArgument(UsageError, ValueError):
+    """An argument is not acceptable; the message says which, and why."""
+
+
+class WrongState(UsageError, RuntimeError):
+    """Not now: for example an upload that is started while it runs."""
+
+
+class WouldDeadlock(UsageError, RuntimeError):
+    """A call that waits was made by a source, transport or token source, on which the library itself waits."""
+
+
+class Forked(UsageError, RuntimeError):
+    """The object was made before `fork`. Make a new `Client` in this process."""
+
+
+class NotSupported(UsageError, NotImplementedError):
+    """This build of the library, or this system, does not have it."""
+
+
+class TimedOut(UsageError, TimeoutError):
+    """The time given to a wait is over. Nothing else happened; wait again."""
+
+
+class Stopped(Pan123Error):
+    """Ended because somebody asked for it."""
+
+
+class Cancelled(Stopped):
+    """Cancelled as asked. The same upload, started again, goes on if the client has a `state_dir`."""
+
+
+class Paused(Stopped):
+    """Paused as asked. `Upload.start` goes on."""
+
+
+class Shutdown(Stopped):
+    """The client was closed."""
+
+
+class HostError(Pan123Error):
+    """Something brought by the program failed: a source, a transport, a token source, a plugin."""
+
+
+class CallbackError(HostError):
+    """A source, transport or token source raised; `__cause__` is what it raised."""
+
+
+class PluginError(HostError):
+    """A plugin cannot be loaded, or failed to open."""
+
+
+class LocalError(Pan123Error):
+    """Something on this machine: the file, or the disk."""
+
+
+class SourceError(LocalError):
+    """The source cannot be opened or read. The message names it."""
+
+
+class SourceChanged(SourceError):
+    """The source is no longer what it was when the upload began."""
+
+
+class SourceStalled(SourceError):
+    """A read of the source did not return in time."""
+
+
+class StoreError(LocalError):
+    """Resume state or token cache cannot be read, written or locked."""
+
+
+class NetworkError(Pan123Error):
+    """No connection, or it kept breaking."""
+
+
+class TlsError(NetworkError):
+    """The server's certificate or the TLS handshake is not accepted."""
+
+
+class NetworkTimeout(NetworkError):
+    """Nothing moved, or no answer came, for too long."""
+
+
+class SlowUplink(NetworkError):
+    """The uplink cannot pass one slice before the gateway drops it."""
+
+
+class ServerError(Pan123Error):
+    """The service kept failing on its side."""
+
+
+class ProtocolError(ServerError):
+    """The answer is not what the service's protocol promises."""
+
+
+class RefusedError(Pan123Error):
+    """The service refuses for a reason of its own: folder, conflict, space, address. Read its message."""
+
+
+class LoginError(RefusedError):
+    """The service does not let us in: token, client id or secret."""
+
+
+class RateLimited(RefusedError):
+    """Too many requests, even after slowing down."""
+
+
+class BadName(RefusedError):
+    """The file's name breaks the service's rules."""
+
+
+class VerifyFailed(RefusedError):
+    """The service holds other bytes than were announced."""
+
+
+class InternalError(Pan123Error):
+    """A defect of the library. Please report it."""
+
+
+_CLASSES: dict[str, type[Pan123Error]] = {
+    "INVALID_ARGUMENT": InvalidArgument,
+    "ABI": NotSupported,
+    "UNKNOWN_NUMBER": NotSupported,
+    "WRONG_STATE": WrongState,
+    "WOULD_DEADLOCK": WouldDeadlock,
+    "FORKED": Forked,
+    "NOT_SUPPORTED": NotSupported,
+    "TIMEOUT": TimedOut,
+    "CANCELLED": Cancelled,
+    "PAUSED": Paused,
+    "SHUTDOWN": Shutdown,
+    "CALLBACK": CallbackError,
+    "PLUGIN": PluginError,
+    "SOURCE_IO": SourceError,
+    "SOURCE_CHANGED": SourceChanged,
+    "SOURCE_STALLED": SourceStalled,
+    "STORE": StoreError,
+    "NETWORK": NetworkError,
+    "TLS": TlsError,
+    "NET_TIMEOUT": NetworkTimeout,
+    "SLOW_UPLINK": SlowUplink,
+    "SERVER": ServerError,
+    "PROTOCOL": ProtocolError,
+    "LOGIN": LoginError,
+    "RATE_LIMITED": RateLimited,
+    "NAME": BadName,
+    "VERIFY_FAILED": VerifyFailed,
+    "REFUSED": RefusedError,
+    "INTERNAL": InternalError,
+    "PANIC": InternalError,
+}
+_CODES: dict[type[Pan123Error], int] = {}
+for _name, _class in _CLASSES.items():
+    _CODES.setdefault(_class, getattr(lib, "PAN123_E_" + _name))
+
+#: For codes that are newer than this package: the bands, by their first code. From the comment on `pan123_status`.
+_BANDS: list[tuple[int, type[Pan123Error]]] = [
+    (900, InternalError),
+    (400, RefusedError),
+    (300, ServerError),
+    (200, NetworkError),
+    (100, LocalError),
+    (30, HostError),
+    (20, Stopped),
+    (1, UsageError),
+]
+
+
+def class_of(code: int) -> type[Pan123Error]:
+    """The exception class of a code; that of its band if the code is not known."""
+    known = _CLASSES.get(constant_name("PAN123_E_", code))
+    return known or next((band for first, band in _BANDS if code >= first), Pan123Error)
+
+
+def exception(status: int, error: Any, where: str = "") -> Pan123Error:
+    """Makes the exception for a status and its error object, which may be NULL, and frees that."""
+    if error == ffi.NULL:
+        name = constant_name("PAN123_E_", status).lower().replace("_", " ")
+        return class_of(status)(f"{where}: {name}" if where else name, code=status)
+    try:
+        text, number = _readers(error)
+        made = class_of(status)(text(lib.PAN123_F_MESSAGE) or "", code=status)
+        made.step = text(lib.PAN123_F_STEP)
+        made.attempts = number(lib.PAN123_F_ATTEMPTS)
+        made.api_code = number(lib.PAN123_F_API_CODE)
+        made.api_message = text(lib.PAN123_F_API_MESSAGE)
+        made.http_status = number(lib.PAN123_F_HTTP_STATUS)
+        made.trace_id = text(lib.PAN123_F_TRACE_ID)
+        made.advice = text(lib.PAN123_F_ADVICE)
+        made.reason = text(lib.PAN123_F_CLASS)
+        made.slice_no = number(lib.PAN123_F_SLICE_NO)
+        made.retryable = bool(number(lib.PAN123_F_RETRYABLE))
+        made.resumable = bool(number(lib.PAN123_F_RESUMABLE))
+        wait_ms = number(lib.PAN123_F_RETRY_AFTER_MS)
+        made.retry_after = None if wait_ms is None else wait_ms / 1000
+        return made
+    finally:
+        lib.pan123_error_free(error)
+
+
+def _readers(error: Any) -> tuple[Any, Any]:
+    absent = -(2**63)
+
+    def text(field: int) -> str | None:
+        return take_text(lib.pan123_error_str, error, field)
+
+    def number(field: int) -> int | None:
+        value: int = lib.pan123_error_i64(error, field, absent)
+        return None if value == absent else value
+
+    return text, number
+
+
+def check(status: int, slot: Any = None) -> None:
+    """Raises what a status and the error slot that the call was given say."""
+    if status != lib.PAN123_OK:
+        raise exception(status, ffi.NULL if slot is None else slot[0])
+
+
+def error_slot() -> Any:
+    return ffi.new("pan123_error **")
+
+
+def forked() -> Forked:
+    return Forked("this object was made before fork; make a new pan123.Client in this process")

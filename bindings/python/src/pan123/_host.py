@@ -1,0 +1,223 @@
+"""What the program brings: its calls are taken from the bridge by threads of Python's own.
+
+A thread of the library never enters the interpreter, since the interpreter may be ending at that moment. It waits in C
+instead; see `native/bridge.h`. The threads here come when something is lent to the library, become more while calls block,
+and end when nothing is lent any more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from . import _errors
+from ._library import bridge, ffi, lib
+
+_IDLE_MS = 1000
+
+_inside = threading.local()
+
+_python_ends = False
+
+
+def python_ends() -> None:
+    """From now on no thread is started: one that is started while the interpreter ends may never run."""
+    global _python_ends
+    _python_ends = True
+
+
+def refuse_at_the_end() -> None:
+    if _python_ends:
+        raise _errors.Shutdown("Python is ending, and nothing new can be begun")
+
+
+class Callee(Protocol):
+    """Does the calls for one object. `answer` may block and raise; it returns how many bytes it read."""
+
+    def answer(self, op: Any) -> int: ...
+
+
+class Memory:
+    """A buffer that the library reads by itself. Stays in the table until the library has let go of it."""
+
+    def __init__(self, buffer: Any) -> None:
+        self._buffer = buffer
+        self.released = threading.Event()
+
+    def release(self) -> None:
+        ffi.release(self._buffer)
+        self.released.set()
+
+    def answer(self, op: Any) -> int:
+        raise AssertionError("memory is never asked")
+
+
+class Host:
+    """The bridge, and everything that is lent to the library at the moment."""
+
+    def __init__(self) -> None:
+        self._bridge = bridge.bridge_new()
+        if self._bridge == ffi.NULL:
+            raise MemoryError("no memory for the bridge")
+        self._lent: dict[int, Callee] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.RLock()
+        self._idle = 0
+        self._threads: set[threading.Thread] = set()
+
+    def lend(self, thing: Callee) -> int:
+        """Registers an object and returns the `ctx` to give to the library, which keeps it until its `release`."""
+        refuse_at_the_end()
+        with self._lock:
+            number = next(self._numbers)
+            ctx: int = bridge.bridge_object(self._bridge, number)
+            if not ctx:
+                raise MemoryError("no memory for an object")
+            self._lent[number] = thing
+            if self._idle == 0:
+                self._add_thread()
+        return ctx
+
+    def lent(self) -> int:
+        """How many objects the library holds."""
+        with self._lock:
+            return len(self._lent)
+
+    def close(self, timeout: float) -> None:
+        """For the end of the process: nothing is called any more, and the threads end if what they do ends."""
+        bridge.bridge_close(self._bridge)
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(timeout)
+
+    def _add_thread(self) -> None:
+        if _python_ends:
+            return  # the threads that are there have to do
+        thread = threading.Thread(target=self._work, name="pan123-host", daemon=True)
+        self._threads.add(thread)
+        self._idle += 1
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads are to be had
+            self._threads.discard(thread)
+            self._idle -= 1
+
+    def _work(self) -> None:
+        op = ffi.new("bridge_op *")
+        while True:
+            got = bridge.bridge_next(self._bridge, _IDLE_MS, op)
+            with self._lock:
+                if got != bridge.BRIDGE_TAKEN:
+                    if got == bridge.BRIDGE_CLOSED or self._idle > 1 or not self._lent:
+                        self._idle -= 1
+                        self._threads.discard(threading.current_thread())
+                        return
+                    continue
+                if op.kind == bridge.BRIDGE_RELEASE:
+                    released = self._lent.pop(op.object, None)
+                    if isinstance(released, Memory):
+                        released.release()
+                    del released
+                    if not self._lent:
+                        self._idle -= 1
+                        self._threads.discard(threading.current_thread())
+                        return
+                    continue
+                self._idle -= 1
+                if self._idle == 0:
+                    self._add_thread()
+                callee = self._lent[op.object]
+            _do(callee, op)
+            # Not kept while waiting for the next call.
+            del callee
+            with self._lock:
+                self._idle += 1
+
+
+def _do(callee: Callee, op: Any) -> None:
+    """One call, from the request to the answer, which comes whatever happens."""
+    status, read, error = lib.PAN123_OK, 0, ffi.NULL
+    _inside.callback = True
+    try:
+        read = callee.answer(op)
+    except BaseException as raised:
+        status, error = _failure(raised)
+    finally:
+        _inside.callback = False
+        bridge.bridge_answer(op.call, status, read, error)
+
+
+def _failure(raised: BaseException) -> tuple[int, Any]:
+    status = raised.code if isinstance(raised, _errors.Pan123Error) else lib.PAN123_E_INVALID_ARGUMENT
+    message = _words(raised).encode("utf-8", "replace")
+    return status, lib.pan123_error_new(status, message, len(message))
+
+
+def _words(raised: BaseException) -> str:
+    return str(raised) if isinstance(raised, _errors.Pan123Error) else f"{type(raised).__name__}: {raised}"
+
+
+def refuse_inside_callback() -> None:
+    """For calls that wait: the library may be waiting for this very thread."""
+    if getattr(_inside, "callback", False):
+        raise _errors.WouldDeadlock(
+            "this call waits, and was made by a source, transport or token source; make it from a thread of your own"
+        )
+
+
+_host: Host | None = None
+_host_lock = threading.Lock()
+
+
+def host() -> Host:
+    """The one of this process."""
+    global _host
+    with _host_lock:
+        if _host is None:
+            _host = Host()
+        return _host
+
+
+def close(timeout: float) -> None:
+    if _host is not None:
+        _host.close(timeout)
+
+
+def _after_fork() -> None:
+    # The threads of the parent are not here, and its locks may be held for ever.
+    global _host, _host_lock
+    _host = None
+    _host_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class Failures:
+    """Keeps what an object of the program raised, so that the exception that comes of it can name it as its cause."""
+
+    def __init__(self) -> None:
+        self._last: BaseException | None = None
+
+    def watch(self, call: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return call(*args)
+        except BaseException as raised:
+            self._last = raised
+            raise
+
+    def explain(self, error: _errors.Pan123Error) -> _errors.Pan123Error:
+        """The same error with its cause; a `CallbackError` if that was none of the failures that objects may have."""
+        last = self._last
+        if last is None or error.__cause__ is not None or _words(last) not in str(error):
+            return error
+        if not isinstance(last, _errors.Pan123Error) or isinstance(last, _errors.UsageError):
+            made = _errors.CallbackError(str(error))
+            made.__dict__.update(vars(error), code=made.code, name=made.name, retryable=False)
+            error = made
+        error.__cause__ = last.__cause__ if isinstance(last.__cause__, OSError) else last
+        return error

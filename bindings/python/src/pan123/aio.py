@@ -1,0 +1,310 @@
+"""The client for asyncio. It has the same calls as `Client`, and cancelling a task cancels what it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from . import _client
+from ._events import Event, Progress
+from ._results import Completed, Created, Digests, Duplicate, Token, Uploaded
+from ._source import AnySource
+from ._upload import Upload
+from ._waiting import Call
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._options import ClientOptions
+
+T = TypeVar("T")
+
+#: How long a cancelled call may take to return; it goes on by itself after that.
+_CANCEL_WAIT = 0.25
+
+
+def _waker() -> tuple[asyncio.Event, Callable[[], None]]:
+    """An event of the running loop, and what sets it from another thread."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake() -> None:
+        try:
+            loop.call_soon_threadsafe(event.set)
+        except RuntimeError:
+            pass  # the loop is closed, and nobody waits any more
+
+    return event, wake
+
+
+async def _in_thread(call: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
+    """Makes a call that waits. If the task is cancelled the call is stopped, and its result, should there be one, undone."""
+    done, wake = _waker()
+    made: Call[T] = Call(lambda stop: call())
+    made.start(wake)
+    try:
+        await done.wait()
+    except asyncio.CancelledError:
+        made.stop.fire()
+        if undo is not None:
+            made.when_done(undo)
+        try:
+            await asyncio.wait_for(done.wait(), _CANCEL_WAIT)
+        except (asyncio.TimeoutError, asyncio.CancelledError):
+            pass
+        raise
+    return made.result()
+
+
+class AsyncUpload:
+    """An upload that was started by `AsyncClient.start_upload` or `AsyncClient.resume`."""
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+
+    def __repr__(self) -> str:
+        return repr(self._upload).replace("Upload", "AsyncUpload", 1)
+
+    def start(self) -> None:
+        """Goes on after a pause."""
+        self._upload.start()
+
+    def cancel(self) -> None:
+        """Ends it within 250 ms; returns at once."""
+        self._upload.cancel()
+
+    def pause(self) -> None:
+        """Ends it as `cancel` does, and `start` goes on where it was."""
+        self._upload.pause()
+
+    @property
+    def done(self) -> bool:
+        """It is over, in whatever way; `wait` returns at once."""
+        return self._upload.done
+
+    def progress(self) -> Progress:
+        """How far it is at this moment."""
+        return self._upload.progress()
+
+    def export(self) -> bytes:
+        """Its state, for `AsyncClient.resume` in this process or another one."""
+        return self._upload.export()
+
+    async def wait(self) -> Uploaded:
+        """Waits for the end and returns what was stored, or raises why it was not. Cancelling this wait, for example by
+        `asyncio.wait_for`, leaves the upload as it is."""
+        self._upload._client._alive()
+        await self._until(self._upload._inbox.over)
+        return self._upload._outcome()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What happens, up to the last event. As `Upload.events`."""
+        self._upload._client._alive()
+        inbox = self._upload._inbox
+        while True:
+            await self._until(lambda: inbox.events or inbox.over())
+            with inbox.changed:
+                if not inbox.events:
+                    return
+                event = inbox.events.popleft()
+            yield event
+            if event.last and self.done:
+                return
+
+    async def _until(self, condition: Callable[[], object]) -> None:
+        inbox = self._upload._inbox
+        changed, wake = _waker()
+        with inbox.changed:
+            inbox.listeners.append(wake)
+        try:
+            while not condition():
+                await changed.wait()
+                changed.clear()
+        finally:
+            with inbox.changed:
+                inbox.listeners.remove(wake)
+
+    async def _follow(self, progress: Callable[[Progress], object] | None) -> Uploaded:
+        try:
+            if progress is not None:
+                async for _ in self.events():
+                    progress(self.progress())
+            return await self.wait()
+        except GeneratorExit:
+            self.cancel()
+            raise
+        except BaseException:
+            self.cancel()
+            await self._settle()
+            raise
+
+    async def _settle(self) -> None:
+        """Waits for the last event, which comes soon after a cancel, whatever else happens to the task."""
+        over = asyncio.ensure_future(self._until(self._upload._inbox.over))
+        while not over.done():
+            try:
+                await asyncio.shield(over)
+            except asyncio.CancelledError:
+                continue
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same arguments and calls, of which those that wait are coroutines.
+
+    Cancelling the task cancels the upload or request that it waits for, and the task ends when that has ended, within
+    250 ms. One client may serve several event loops. Use it in `async with`, or await `close`. Making one reads the
+    system's certificates, which takes some milliseconds.
+    """
+
+    def __init__(self, **options: Unpack[ClientOptions]) -> None:
+        self._client = _client.Client(**options)
+
+    def __repr__(self) -> str:
+        return repr(self._client).replace("Client", "AsyncClient", 1)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        """Waits for what is under way; after an exception, cancels it."""
+        await self.close(cancel=kind is not None)
+
+    async def close(self, *, cancel: bool = True, timeout: float | None = None) -> None:
+        """Ends the client and its threads: cancels what is under way, or waits for it if `cancel` is false."""
+        try:
+            await _in_thread(lambda: self._client.close(cancel=cancel, timeout=timeout))
+        except asyncio.CancelledError:
+            await _in_thread(lambda: self._client.close(timeout=_CANCEL_WAIT))
+            raise
+
+    async def upload(
+        self,
+        source: AnySource,
+        *,
+        name: str | None = None,
+        parent_id: int = 0,
+        duplicate: Duplicate | None = None,
+        contain_dir: bool | None = None,
+        resume_key: str | None = None,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Uploaded:
+        """Uploads a source and waits for the end. As `Client.upload`; `progress` is a plain function, called in the loop."""
+        upload = await self.start_upload(
+            source,
+            name=name,
+            parent_id=parent_id,
+            duplicate=duplicate,
+            contain_dir=contain_dir,
+            resume_key=resume_key,
+        )
+        try:
+            return await upload._follow(progress)
+        finally:
+            if wait := upload._upload._let_go():
+                await _in_thread(wait)
+
+    async def start_upload(
+        self,
+        source: AnySource,
+        *,
+        name: str | None = None,
+        parent_id: int = 0,
+        duplicate: Duplicate | None = None,
+        contain_dir: bool | None = None,
+        resume_key: str | None = None,
+    ) -> AsyncUpload:
+        """Starts an upload and returns it. A stream is read to its end first, in a thread."""
+        started = await _in_thread(
+            lambda: self._client.start_upload(
+                source,
+                name=name,
+                parent_id=parent_id,
+                duplicate=duplicate,
+                contain_dir=contain_dir,
+                resume_key=resume_key,
+            ),
+            undo=Upload.cancel,
+        )
+        return AsyncUpload(started)
+
+    async def resume(self, source: AnySource, state: bytes, *, resume_key: str | None = None) -> AsyncUpload:
+        """Starts an upload that goes on where another one stopped. As `Client.resume`."""
+        started = await _in_thread(
+            lambda: self._client.resume(source, state, resume_key=resume_key),
+            undo=Upload.cancel,
+        )
+        return AsyncUpload(started)
+
+    async def token(self) -> Token:
+        """The access token that requests are made with."""
+        return await _in_thread(self._client.token)
+
+    async def domain(self) -> tuple[str, ...]:
+        """Upload hosts, for `single`."""
+        return await _in_thread(self._client.domain)
+
+    async def create(
+        self,
+        name: str,
+        *,
+        etag: str,
+        size: int,
+        parent_id: int = 0,
+        duplicate: Duplicate | None = None,
+        contain_dir: bool | None = None,
+    ) -> Created:
+        """Announces a file. As `Client.create`."""
+        return await _in_thread(
+            lambda: self._client.create(
+                name, etag=etag, size=size, parent_id=parent_id, duplicate=duplicate, contain_dir=contain_dir
+            )
+        )
+
+    async def slice(
+        self,
+        server: str,
+        preupload_id: str,
+        slice_no: int,
+        source: AnySource,
+        *,
+        offset: int = 0,
+        size: int | None = None,
+        md5: str | None = None,
+    ) -> None:
+        """Sends one slice. As `Client.slice`."""
+        await _in_thread(
+            lambda: self._client.slice(server, preupload_id, slice_no, source, offset=offset, size=size, md5=md5)
+        )
+
+    async def complete(self, preupload_id: str) -> Completed:
+        """Asks the service to put the slices together and to check them."""
+        return await _in_thread(lambda: self._client.complete(preupload_id))
+
+    async def single(
+        self,
+        server: str,
+        name: str,
+        source: AnySource,
+        *,
+        etag: str,
+        parent_id: int = 0,
+        duplicate: Duplicate | None = None,
+        contain_dir: bool | None = None,
+    ) -> Completed:
+        """Sends a whole file of up to 1 GiB in one request. As `Client.single`."""
+        return await _in_thread(
+            lambda: self._client.single(
+                server, name, source, etag=etag, parent_id=parent_id, duplicate=duplicate, contain_dir=contain_dir
+            )
+        )
+
+
+async def hash(source: AnySource, *, slice_size: int = 0, sha1: bool = False) -> Digests:
+    """Digests of a source. As `pan123.hash`."""
+    return await _in_thread(lambda: _client.hash(source, slice_size=slice_size, sha1=sha1))
+
+
+async def hash_many(sources: Iterable[AnySource], *, slice_size: int = 0, sha1: bool = False) -> list[Digests]:
+    """Digests of several sources, computed side by side. As `pan123.hash_many`."""
+    return await _in_thread(lambda: _client.hash_many(sources, slice_size=slice_size, sha1=sha1))

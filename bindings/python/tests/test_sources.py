@@ -1,0 +1,217 @@
+"""Everything that may be a source, and what bad ones get."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pan123
+import pytest
+
+from conftest import Numbers, some_bytes, until
+from emulator import MIB, Emulator
+
+DATA = some_bytes(3 * MIB - 5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: str(path),
+        lambda path: path,
+        lambda path: bytearray(DATA),
+        lambda path: memoryview(DATA),
+        lambda path: memoryview(b"xx" + DATA)[2:],
+        lambda path: io.BytesIO(DATA),
+        lambda path: open(path, "rb"),
+        lambda path: open(path, "rb", buffering=0),
+    ],
+    ids=["str", "pathlib", "bytearray", "memoryview", "view", "BytesIO", "open", "raw"],
+)
+def test_kinds_of_sources(emulator: Emulator, client: pan123.Client, tmp_path: Path, make: Callable[[Path], Any]) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(DATA)
+    source = make(path)
+    client.upload(source, name="stored")
+    assert emulator.stored("stored") == DATA
+    if isinstance(source, io.IOBase):
+        source.close()
+
+
+def test_file_goes_by_its_own_name(emulator: Emulator, client: pan123.Client, tmp_path: Path) -> None:
+    (tmp_path / "电影 1.mkv").write_bytes(DATA)
+    with open(tmp_path / "电影 1.mkv", "rb") as file:
+        client.upload(file)
+    assert emulator.stored("电影 1.mkv") == DATA
+
+
+def test_file_object_is_read_from_where_it_stands(emulator: Emulator, client: pan123.Client, tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(DATA)
+    with open(tmp_path / "a.bin", "rb") as file:
+        file.seek(100)
+        client.upload(file, name="rest-of-file")
+    memory = io.BytesIO(DATA)
+    memory.seek(7)
+    client.upload(memory, name="rest-of-memory")
+    assert emulator.stored("rest-of-file") == DATA[100:]
+    assert emulator.stored("rest-of-memory") == DATA[7:]
+
+
+def test_streams_are_copied_first_and_leave_nothing_behind(
+    emulator: Emulator, client: pan123.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "spool"))
+    (tmp_path / "spool").mkdir()
+    read_end, write_end = os.pipe()
+
+    def write() -> None:
+        with open(write_end, "wb") as out:
+            out.write(DATA)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with open(read_end, "rb") as pipe:
+        client.upload(pipe, name="pipe")
+    writer.join()
+    with gzip.open(tmp_path / "a.gz", "wb", compresslevel=0) as packed:
+        packed.write(DATA)
+    with gzip.open(tmp_path / "a.gz", "rb") as unpacked:
+        client.upload(unpacked, name="unpacked")
+    assert emulator.stored("pipe") == DATA and emulator.stored("unpacked") == DATA
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_unwritten_buffer_of_a_file_is_part_of_it(emulator: Emulator, client: pan123.Client, tmp_path: Path) -> None:
+    with open(tmp_path / "a.bin", "w+b") as file:
+        file.write(b"not yet on disk")
+        file.seek(0)
+        client.upload(file, name="flushed")
+    assert emulator.stored("flushed") == b"not yet on disk"
+
+
+@pytest.mark.parametrize("bad", [None, 5, object(), io.StringIO("text")])
+def test_no_source(client: pan123.Client, bad: Any) -> None:
+    with pytest.raises(TypeError, match="source"):
+        client.upload(bad, name="a")
+
+
+def test_other_bad_sources(client: pan123.Client, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="name is needed"):
+        client.upload(b"data")
+    with pytest.raises(pan123.InvalidArgument, match="contiguous"):
+        client.upload(memoryview(b"abcdef")[::2], name="a")
+    with pytest.raises(pan123.SourceError, match=tmp_path.name):
+        client.upload(tmp_path)
+    with pytest.raises(pan123.Pan123Error, match="empty|0 bytes"):
+        client.upload(b"", name="a")
+    with pytest.raises(TypeError, match="parent_id|int"):
+        client.upload(b"a", name="a", parent_id="0")  # type: ignore[arg-type]
+    with open(tmp_path / "text", "w+") as text, pytest.raises(TypeError, match="binary"):
+        client.upload(text, name="a")  # type: ignore[arg-type]
+
+
+def test_source_that_raises_is_the_cause(emulator: Emulator, client: pan123.Client) -> None:
+    class Broken(Numbers):
+        def read_at(self, offset: int, size: int) -> bytes:
+            raise ValueError("the tape is torn")
+
+    with pytest.raises(pan123.HostError, match="the tape is torn") as caught:
+        client.upload(Broken(MIB), name="a")
+    assert isinstance(caught.value.__cause__, ValueError)
+    with pytest.raises(pan123.HostError, match="the tape is torn"):
+        pan123.hash(Broken(MIB))
+    assert emulator.stored_names() == []
+
+
+def test_source_with_an_os_error(client: pan123.Client) -> None:
+    class Gone(Numbers):
+        def read_at(self, offset: int, size: int) -> bytes:
+            raise PermissionError(13, "locked")
+
+    with pytest.raises(pan123.SourceError, match="locked") as caught:
+        client.upload(Gone(MIB), name="a")
+    assert isinstance(caught.value.__cause__, PermissionError)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [(b"", pan123.SourceError), (b"x" * (9 * MIB), pan123.HostError), ("text", pan123.HostError), (None, pan123.HostError)],
+)
+def test_source_that_answers_nonsense(client: pan123.Client, answer: Any, error: type[Exception]) -> None:
+    class Nonsense(Numbers):
+        def read_at(self, offset: int, size: int) -> bytes:
+            return answer  # type: ignore[no-any-return]
+
+    with pytest.raises(error):
+        client.upload(Nonsense(MIB), name="a")
+
+
+def test_source_that_stalls_fails_its_own_upload_only(emulator: Emulator) -> None:
+    let_go = threading.Event()
+
+    class Stuck(Numbers):
+        def read_at(self, offset: int, size: int) -> bytes:
+            let_go.wait()
+            return super().read_at(offset, size)
+
+    with pan123.Client(**emulator.options(source_timeout=0.1)) as client:
+        stuck = client.start_upload(Stuck(MIB), name="stuck")
+        client.upload(DATA, name="good")
+        with pytest.raises(pan123.SourceStalled):
+            stuck.wait()
+        let_go.set()
+    assert emulator.stored_names() == ["good"]
+
+
+def test_call_that_waits_inside_a_source_is_refused(client: pan123.Client) -> None:
+    class Reentrant(Numbers):
+        def read_at(self, offset: int, size: int) -> bytes:
+            client.token()
+            return b""
+
+    with pytest.raises(pan123.CallbackError, match="thread of your own") as caught:
+        client.upload(Reentrant(MIB), name="a")
+    assert isinstance(caught.value.__cause__, pan123.WouldDeadlock)
+
+
+def test_buffer_is_let_go_of(client: pan123.Client) -> None:
+    data = bytearray(DATA)
+    client.upload(data, name="a")
+    data.clear()  # a BufferError while the library could still read it
+
+
+def test_buffer_cannot_shrink_under_an_upload(emulate: Callable[..., Emulator]) -> None:
+    emulator = emulate(faults={"faults": [{"on": "slice", "do": "hang"}]})
+    data = bytearray(DATA)
+    with pan123.Client(**emulator.options()) as client:
+        upload = client.start_upload(data, name="a")
+        with pytest.raises(BufferError):
+            data.clear()
+        upload.cancel()
+    del upload
+    until(lambda: can_clear(data), "the library lets go of the bytes")
+
+
+def can_clear(data: bytearray) -> bool:
+    try:
+        data.clear()
+    except BufferError:
+        return False
+    return True
+
+
+def test_hash() -> None:
+    both = pan123.hash_many([b"abc", Numbers(MIB)], slice_size=1 << 19, sha1=True)
+    assert [one.size for one in both] == [3, MIB]
+    assert both[0].etag == "900150983cd24fb0d6963f7d28e17f72" and both[0].slices == (both[0].etag,)
+    assert both[0].sha1 == "a9993e364706816aba3e25717850c26c9cd0d89d"
+    assert len(both[1].slices) == 2 and pan123.hash(Numbers(MIB)).sha1 is None
+    assert pan123.hash_many([]) == []
+    with pytest.raises(pan123.SourceError, match="not-there"):
+        pan123.hash_many([b"abc", "not-there"])
