@@ -97,6 +97,20 @@ public struct Configuration: Sendable {
     }
 }
 
+extension Configuration: CustomStringConvertible, CustomReflectable {
+    /// Without the secrets.
+    public var description: String { "a configuration for \(baseURL ?? "the service")" }
+    /// Without the secrets.
+    public var customMirror: Mirror { Mirror(self, children: ["baseURL": baseURL as Any]) }
+}
+
+extension Configuration.Login: CustomStringConvertible, CustomReflectable {
+    /// Without the secret.
+    public var description: String { "the account \(clientID)" }
+    /// Without the secret.
+    public var customMirror: Mirror { Mirror(self, children: ["clientID": clientID]) }
+}
+
 /// How one file is to be stored.
 public struct UploadOptions: Sendable {
     /// What happens when the name is taken.

@@ -10,6 +10,8 @@ final class Run: Sendable {
         /// Starts, and last events. An upload that was paused starts again, perhaps before the event that says so came.
         var starts = 0
         var ends = 0
+        /// It will not start (again).
+        var isFinal = false
         var waiting: [CheckedContinuation<Void, Never>] = []
         var listeners: [Int: Listener] = [:]
         var nextListener = 0
@@ -30,17 +32,35 @@ final class Run: Sendable {
 
     init(_ handle: Handle) { self.handle = handle }
 
+    deinit { close() }
+
     /// A start is about to be made.
     func starting() { state.withLock { $0.starts += 1 } }
 
-    /// It could not be made. True if the upload does not run.
-    func notStarted() -> Bool {
+    /// It could not be made; with `isFinal`, nor will it ever be. True if the upload does not run.
+    func notStarted(isFinal: Bool) -> Bool {
         let (isOver, waiting) = state.withLock { state in
             state.starts -= 1
             return (state.isOver, state.takeWaiting())
         }
         waiting.forEach { $0.resume() }
+        if isOver && isFinal { close() }
         return isOver
+    }
+
+    /// It was cancelled, perhaps before it started: then no event tells that.
+    func cancelled() {
+        if state.withLock({ $0.starts == 0 }) { close() }
+    }
+
+    /// Nothing comes any more.
+    private func close() {
+        let listeners = state.withLock { state in
+            state.isFinal = true
+            defer { state.listeners = [:] }
+            return state.listeners.values.map(\.finish)
+        }
+        listeners.forEach { $0() }
     }
 
     /// Returns once the upload does not run (any more).
@@ -62,10 +82,15 @@ final class Run: Sendable {
         let listener = Listener(
             tell: { event in if let element = element(event) { continuation.yield(element) } },
             finish: { continuation.finish() })
-        let key = state.withLock { state in
+        let key: Int? = state.withLock { state in
+            guard !state.isFinal else { return nil }
             state.nextListener += 1
             state.listeners[state.nextListener] = listener
             return state.nextListener
+        }
+        guard let key else {
+            continuation.finish()
+            return stream
         }
         continuation.onTermination = { [weak self] _ in
             self?.state.withLock { _ = $0.listeners.removeValue(forKey: key) }
@@ -93,7 +118,10 @@ final class Run: Sendable {
         }
         let isLast = event.kind >= UInt32(PAN123_EV_COMPLETED)
         let (listeners, isOver, waiting) = state.withLock { state in
-            if isLast { state.ends += 1 }
+            if isLast {
+                state.ends += 1
+                state.isFinal = Int32(event.kind) != PAN123_EV_PAUSED
+            }
             let listeners = Array(state.listeners.values)
             if isLast && state.isOver { state.listeners = [:] }
             return (listeners, isLast && state.isOver, state.takeWaiting())

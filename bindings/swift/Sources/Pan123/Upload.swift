@@ -21,13 +21,16 @@ public final class Upload: Sendable {
         do {
             try run.handle.api.check { error in run.handle.lend { run.handle.api.upload_start($0, error) } }
         } catch {
-            if run.notStarted() { observer.remove(id) }
+            if run.notStarted(isFinal: error.kind != .wrongState) { observer.remove(id) }
             throw error
         }
     }
 
     /// Cancels the upload, at any time and any number of times. It ends within 250 ms.
-    public func cancel() { run.handle.lend(run.handle.api.upload_cancel) }
+    public func cancel() {
+        run.handle.lend(run.handle.api.upload_cancel)
+        run.cancelled()
+    }
 
     /// Pauses an upload that runs; ``start()`` goes on where it was. Does nothing to one that does not run.
     public func pause() { run.handle.lend(run.handle.api.upload_pause) }

@@ -171,6 +171,18 @@ extension Tests {
     }
 
     @Suite struct Calls {
+        @Test func secretsStandInNoDescription() {
+            var configuration = Configuration(clientID: "the-id", secret: "some-secret")
+            configuration.accessToken = "some-secret"
+            configuration.refreshToken = "some-secret"
+            let said = "\(configuration) \(String(reflecting: configuration)) \(configuration.login!)"
+            #expect(!said.contains("some-secret") && said.contains("the-id"))
+            var dumped = ""
+            dump(configuration, to: &dumped)
+            dump(configuration.login, to: &dumped)
+            #expect(!dumped.contains("some-secret"))
+        }
+
         @Test func hashing() async throws {
             let small = Array("hello, slices".utf8)
             let sources = try [Source(small), Source(Data(fiveSlices))]

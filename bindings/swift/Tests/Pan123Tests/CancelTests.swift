@@ -33,10 +33,15 @@ extension Tests {
             #expect(try await emulator.count("create") == 0)
 
             let upload = try client.makeUpload(of: Source(path: file), as: "film.mkv")
+            let (early, updates) = (upload.events, upload.progressUpdates)
             upload.cancel()
             #expect(throws: Pan123Error.self) { try upload.start() }
             let error = try await failure { try await upload.value }
             #expect(error.kind == .cancelled)
+            // Nobody waits for news that cannot come.
+            for await _ in early {}
+            for await _ in updates {}
+            for await _ in upload.events {}
         }
 
         /// A source whose read does not return holds up nobody but its own thread.
@@ -222,6 +227,12 @@ extension Tests {
             upload.cancel()
             #expect(try await upload.value.slices == 5)
             #expect(upload.progress.stage == .done)
+            for await event in upload.events { Issue.record("there is no news after the end: \(event)") }
+            for await _ in upload.progressUpdates {}
+            // Nor is there for an upload that nobody can start any more.
+            var dropped: AsyncStream<UploadEvent>?
+            dropped = try emulator.client().makeUpload(of: Source(fiveSlices), as: "film.mkv").events
+            for await _ in dropped! {}
         }
 
         private func start(_ upload: Upload, untilStored wanted: Set<Int>) async throws {
@@ -250,13 +261,18 @@ final class Gate: Sendable {
         waiting.forEach { $0.resume() }
     }
 
+    /// Waits; a test whose time is over waits no longer.
     func opened() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = state.withLock { state in
-                if !state.isOpen { state.waiting.append(continuation) }
-                return state.isOpen
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOpen = state.withLock { state in
+                    if !state.isOpen { state.waiting.append(continuation) }
+                    return state.isOpen
+                }
+                if isOpen { continuation.resume() }
             }
-            if isOpen { continuation.resume() }
+        } onCancel: {
+            open()
         }
     }
 }
