@@ -16,6 +16,9 @@ type Options struct {
 	AccessToken string
 	// ClientID and ClientSecret are those of a developer account; tokens are made with them as needed.
 	ClientID, ClientSecret string
+	// RefreshToken is an OAuth2 refresh token, with the ClientID and ClientSecret of an app. It needs TokenCache, which
+	// keeps the token that comes in its place each time: it works once.
+	RefreshToken string
 	// TokenCache is a directory that keeps the token made with ClientID (file mode 0600), shared by all processes that
 	// name it. Without it each client logs in anew, and the service allows only three tokens at a time.
 	TokenCache string
@@ -57,6 +60,7 @@ func (o *Options) set(to *settings) {
 	to.text(abi.OPT_ACCESS_TOKEN, o.AccessToken)
 	to.text(abi.OPT_CLIENT_ID, o.ClientID)
 	to.text(abi.OPT_CLIENT_SECRET, o.ClientSecret)
+	to.text(abi.OPT_REFRESH_TOKEN, o.RefreshToken)
 	to.text(abi.OPT_TOKEN_CACHE, o.TokenCache)
 	to.text(abi.OPT_STATE_DIR, o.StateDir)
 	to.text(abi.OPT_USER_AGENT, o.UserAgent)

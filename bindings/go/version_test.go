@@ -32,7 +32,12 @@ func oldLibrary(t *testing.T) (dir string) {
 	if err := os.WriteFile(source, []byte(code), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cc := exec.Command("cc", "-shared", "-fPIC", "-Wl,-soname,libpan123.so.0.1",
+	// As a released library has it; the loader ends a program that was linked with one and finds none.
+	versions := filepath.Join(dir, "versions")
+	if err := os.WriteFile(versions, []byte("PAN123_0_1 { global: pan123_*; local: *; };\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cc := exec.Command("cc", "-shared", "-fPIC", "-Wl,-soname,libpan123.so.0.1", "-Wl,--version-script="+versions,
 		"-o", filepath.Join(dir, "libpan123.so.0.1"), source)
 	if out, err := cc.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

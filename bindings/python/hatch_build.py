@@ -28,7 +28,17 @@ class WheelParts(BuildHookInterface[Any]):
         bridge = scratch / "libpan123_bridge.so"
         source = HERE / "native" / "bridge.c"
         compiler = shlex.split(os.environ.get("CC", "cc"))
-        flags = ["-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-pthread"]
+        flags = [
+            "-std=c11",
+            "-O2",
+            "-fPIC",
+            "-shared",
+            "-fvisibility=hidden",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-pthread",
+        ]
         subprocess.run([*compiler, *flags, f"-I{header.parent}", str(source), "-o", str(bridge)], check=True)
 
         declared = scratch / "_declarations.py"

@@ -103,7 +103,7 @@ fn in_debian(workspace: &Workspace, debian: &Debian) -> anyhow::Result<Command> 
     if !fetched.success() {
         bail!("cargo fetch: {}\n{}", fetched.verdict(), fetched.output.trim_end());
     }
-    let mut command = debian.command(&[workspace.root.as_path(), &target, &cargo_home]);
+    let mut command = debian.command(&[&workspace.root, &target, &cargo_home]);
     command.arg("cargo").args(test_arguments()).envs(test_variables());
     command.env("CARGO_HOME", cargo_home).env("CARGO_TARGET_DIR", target).env("CARGO_NET_OFFLINE", "true");
     // Those of the cargo and the compiler that run us.

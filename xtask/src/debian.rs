@@ -79,9 +79,9 @@ impl Debian {
 
     /// A command in there that sees `folders` of the host at their own paths, the first of which is where it runs. What
     /// is to run comes as its arguments.
-    pub(crate) fn command(&self, folders: &[&Path]) -> Command {
+    pub(crate) fn command(&self, folders: &[impl AsRef<Path>]) -> Command {
         let mut command = apart(RUN, &self.folder);
-        command.args(folders).arg("--");
+        command.args(folders.iter().map(AsRef::as_ref)).arg("--");
         command
     }
 }

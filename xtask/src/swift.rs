@@ -6,17 +6,15 @@
 use std::{
     env,
     ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
+    os::unix::process::CommandExt,
+    path::{self, Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use anyhow::{Context, bail};
 
 use crate::{
     debian::{Debian, Recipe},
-    process,
     workspace::Workspace,
 };
 
@@ -38,17 +36,19 @@ const RECIPE: Recipe =
 /// The package.
 const PACKAGE: &str = "bindings/swift";
 
-const LIMIT: Duration = Duration::from_secs(1200);
-
 /// Folders and files that a run is told of, and has to see.
 const LIBRARY: &str = "PAN123_LIB_DIR";
 const PROGRAM: &str = "PAN123_PROGRAM";
 const RESULTS: &str = "PAN123_SCENARIO_RESULTS";
 
-/// Runs the tests and prints what they print, or a line `SKIPPED: …` where there can be no compiler.
+/// Becomes the command that runs the tests, or prints a line `SKIPPED: …` where there can be no compiler.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
-    let Some(swift) = Swift::set_up(&workspace)? else {
+    let debian = if on_host(&workspace) {
+        None
+    } else if Debian::is_possible(&workspace) {
+        Some(Debian::set_up(&workspace, &RECIPE)?)
+    } else {
         eprintln!(
             "SKIPPED: the tests in Swift need Swift 6, from swift.org, or root and debootstrap on Debian"
         );
@@ -57,80 +57,47 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if options.setup {
         return Ok(());
     }
-    let Some(library) = env::var_os(LIBRARY).map(PathBuf::from) else {
+    let mut command = command(&workspace, debian.as_ref())?;
+    if options.command.is_empty() {
+        command.args(["swift", "test", "--disable-xctest", "--package-path", PACKAGE, "--scratch-path"]);
+        command.arg(workspace.scratch().join("swift"));
+    } else {
+        command.args(&options.command);
+    }
+    // Whoever ends us ends it.
+    Err(command.exec()).with_context(|| format!("run {command:?}"))
+}
+
+/// A command in the root folder, to be given as arguments, that finds the library and sees what it has to, the workspace
+/// and the folder for temporary files among it, at the same paths as we do.
+fn command(workspace: &Workspace, debian: Option<&Debian>) -> anyhow::Result<Command> {
+    let Some(library) = told(LIBRARY)? else {
         bail!(
             "set {LIBRARY} to the folder of libpan123.so.0.1, and {PROGRAM} to the program pan123, \
              or run `cargo xtask bindings --only swift`, which makes both"
         );
     };
-    let told = [PROGRAM, RESULTS].into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
-    let folders = told.filter_map(|(_, path)| Some(Path::new(&path).parent()?.to_owned()));
-    let mut command = swift.command(&workspace, &library, &folders.collect::<Vec<_>>())?;
-    if options.command.is_empty() {
-        command.args(swift.test(&workspace));
-    } else {
-        command.args(&options.command);
-    }
-    let log = workspace.scratch().join("logs/swift.log");
-    let finished = process::run(&mut command, LIMIT, &log)?;
-    println!("{}", finished.output.trim_end());
-    if !finished.success() {
-        bail!("Swift: {}", finished.verdict());
-    }
-    Ok(())
-}
-
-/// A compiler.
-pub(crate) enum Swift {
-    /// The host's own.
-    Host,
-    /// One in a folder.
-    Debian(Debian),
-}
-
-impl Swift {
-    /// Finds a compiler, or sets one up; `None` where that cannot be.
-    pub(crate) fn set_up(workspace: &Workspace) -> anyhow::Result<Option<Self>> {
-        if on_host(workspace) {
-            Ok(Some(Self::Host))
-        } else if Debian::is_possible(workspace) {
-            Ok(Some(Self::Debian(Debian::set_up(workspace, &RECIPE)?)))
-        } else {
-            Ok(None)
+    let mut folders =
+        vec![workspace.root.clone(), workspace.target.clone(), env::temp_dir(), library.clone()];
+    let mut files = Vec::new();
+    for name in [PROGRAM, RESULTS] {
+        if let Some(path) = told(name)? {
+            folders.extend(path.parent().map(Path::to_owned));
+            files.push((name, path));
         }
     }
-
-    /// A command in the root folder, to be given as arguments, that finds the library in the folder `library`, and sees
-    /// the workspace, the target folder, the temporary one, and `folders` at their own paths.
-    pub(crate) fn command(
-        &self,
-        workspace: &Workspace,
-        library: &Path,
-        folders: &[PathBuf],
-    ) -> anyhow::Result<Command> {
-        let scratch = scratch(workspace);
-        fs::create_dir_all(&scratch).with_context(|| format!("create {}", scratch.display()))?;
-        let temporary = env::temp_dir();
-        let mut seen = vec![workspace.root.as_path(), &workspace.target, &temporary, library];
-        seen.extend(folders.iter().map(PathBuf::as_path));
-        let mut command = match self {
-            Self::Host => workspace.command("env"),
-            Self::Debian(debian) => debian.command(&seen),
-        };
-        command.env("LD_LIBRARY_PATH", library).current_dir(&workspace.root);
-        Ok(command)
-    }
-
-    /// The words of the command that runs the package's tests.
-    pub(crate) fn test(&self, workspace: &Workspace) -> Vec<OsString> {
-        let words = ["swift", "test", "--disable-xctest", "--package-path", PACKAGE, "--scratch-path"];
-        words.into_iter().map(OsString::from).chain([scratch(workspace).into_os_string()]).collect()
-    }
+    let mut command = match debian {
+        Some(debian) => debian.command(&folders),
+        None => workspace.command("env"),
+    };
+    command.current_dir(&workspace.root).env(LIBRARY, &library).env("LD_LIBRARY_PATH", library).envs(files);
+    Ok(command)
 }
 
-/// Where the package is built.
-fn scratch(workspace: &Workspace) -> PathBuf {
-    workspace.scratch().join("swift")
+/// A path that a variable names.
+fn told(name: &str) -> anyhow::Result<Option<PathBuf>> {
+    let path = env::var_os(name).map(path::absolute).transpose();
+    path.with_context(|| format!("{name} has no path in it"))
 }
 
 fn on_host(workspace: &Workspace) -> bool {

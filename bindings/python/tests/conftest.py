@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pan123
 import pytest
-
 from emulator import Emulator
+
+import pan123
 
 
 @pytest.fixture

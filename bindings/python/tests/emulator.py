@@ -16,7 +16,9 @@ TOKEN = "token-of-the-tests"
 class Emulator:
     """Runs until `stop`."""
 
-    def __init__(self, folder: Path, faults: dict[str, Any] | None = None, slice_size: int = MIB, keep: bool = True) -> None:
+    def __init__(
+        self, folder: Path, faults: dict[str, Any] | None = None, slice_size: int = MIB, keep: bool = True
+    ) -> None:
         self.dir = folder / "drive"
         command = [program(), "serve", "--port", "0", "--token", TOKEN, "--dir", str(self.dir)]
         command += ["--servers", "2", "--slice-size", str(slice_size)]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-import pan123
 import pytest
-
 from conftest import Numbers, md5, some_bytes
 from emulator import MIB, Emulator
+
+import pan123
 
 DATA = some_bytes(3 * MIB - 5)
 Start = Callable[..., Emulator]

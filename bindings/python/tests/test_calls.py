@@ -10,11 +10,11 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import pan123
 import pytest
-
 from conftest import md5, some_bytes
 from emulator import MIB, TOKEN, Emulator
+
+import pan123
 
 DATA = some_bytes(3 * MIB - 5)
 
@@ -34,7 +34,9 @@ def test_slices_from_a_file(emulator: Emulator, client: pan123.Client, tmp_path:
     for index in range(created.slice_count):
         offset = index * created.slice_size
         size = min(created.slice_size, len(DATA) - offset)
-        client.slice(created.servers[index % 2], created.preupload_id, index + 1, tmp_path / "a", offset=offset, size=size)
+        client.slice(
+            created.servers[index % 2], created.preupload_id, index + 1, tmp_path / "a", offset=offset, size=size
+        )
     assert client.complete(created.preupload_id).completed
     assert emulator.stored("by-hand") == DATA
     with pytest.raises(TypeError, match="size"):
@@ -152,7 +154,11 @@ def test_token_source_that_fails() -> None:
 
 
 def test_login_with_client_id(emulator: Emulator, tmp_path: Path) -> None:
-    login: dict[str, Any] = {"client_id": "emulator-id", "client_secret": "emulator-secret", "token_cache": tmp_path / "tokens"}
+    login: dict[str, Any] = {
+        "client_id": "emulator-id",
+        "client_secret": "emulator-secret",
+        "token_cache": tmp_path / "tokens",
+    }
     for name in ("a", "b"):
         with pan123.Client(base_url=emulator.url, **login) as client:
             client.upload(DATA, name=name)

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pan123
-
 from conftest import md5, some_bytes
 from emulator import MIB, TOKEN, Emulator
+
+import pan123
 
 PROJECT = Path(__file__).resolve().parent.parent
 EXAMPLE = PROJECT.parent.parent / "examples" / "python" / "slice.py"
@@ -35,7 +35,9 @@ def test_program_of_the_readme(emulator: Emulator, tmp_path: Path) -> None:
     assert emulator.stored("film.mkv") == data
     assert "3.15M/3.15M" in done.stderr  # the bar, full
     missing = run("not-there")
-    assert missing.returncode == 1 and "not-there: no such file" in missing.stderr and "Check the path." in missing.stderr
+    assert (
+        missing.returncode == 1 and "not-there: no such file" in missing.stderr and "Check the path." in missing.stderr
+    )
 
 
 def test_messages_of_the_readme() -> None:
@@ -59,7 +61,14 @@ def test_example_sends_one_slice(emulator: Emulator, client: pan123.Client, tmp_
     assert created.preupload_id is not None
 
     def send(number: int, offset: int, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
-        arguments = [created.servers[0], str(created.preupload_id), str(number), str(tmp_path / "a"), str(offset), str(MIB)]
+        arguments = [
+            created.servers[0],
+            str(created.preupload_id),
+            str(number),
+            str(tmp_path / "a"),
+            str(offset),
+            str(MIB),
+        ]
         environment = {**os.environ, "PAN123_ACCESS_TOKEN": token}
         return subprocess.run([sys.executable, EXAMPLE, *arguments], env=environment, capture_output=True, text=True)
 

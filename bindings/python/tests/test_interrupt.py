@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 import pytest
-
 from emulator import Emulator
 from script import Script
 
@@ -74,7 +73,7 @@ ASYNC = """
 async def main():
     # Making a client reads the system's certificates, of which asyncio's debug mode complains.
     asyncio.get_running_loop().slow_callback_duration = 10
-    async with pan123.AsyncClient(base_url=os.environ["URL"], access_token=os.environ["TOKEN"]) as client:
+    async with pan123.AsyncClient(base_url=os.environ["URL"], access_token=os.environ["TOKEN"], progress_interval=0.01) as client:
         try:
             await client.upload(bytes(1 << 20), name="a", progress=sent)
         finally:

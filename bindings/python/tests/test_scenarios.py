@@ -8,12 +8,12 @@ import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
-import pan123
 import pytest
-
 from conftest import Numbers, md5, some_bytes
 from emulator import MIB, TOKEN, Emulator
 from scenario import scenario
+
+import pan123
 
 Start = Callable[..., Emulator]
 HANG = {"on": "slice", "do": "hang"}
@@ -71,7 +71,7 @@ def test_retry(emulate: Start) -> str:
 @scenario("cancel")
 def test_cancel(emulate: Start) -> str:
     emulator = emulate(faults={"faults": [HANG]})
-    with pan123.Client(**emulator.options()) as client:
+    with pan123.Client(**emulator.options(progress_interval=0.01)) as client:
         upload = client.start_upload(some_bytes(3 * MIB), name="never")
         # All bytes of all slices are out, and no answer comes.
         for _ in upload.events():
@@ -158,7 +158,9 @@ def test_own_transport(emulator: Emulator) -> str:
         connection = http.client.HTTPConnection(url.netloc, timeout=request.timeout)
         headers = {**dict(request.headers), "User-Agent": "the-tests-own/1", "Content-Length": str(request.body_size)}
         try:
-            connection.request(request.method, url.path + "?" + url.query, request if request.body_size else None, headers)
+            connection.request(
+                request.method, url.path + "?" + url.query, request if request.body_size else None, headers
+            )
             answer = connection.getresponse()
             sent.append(request.url)
             return pan123.Response(answer.status, answer.read(), answer.getheaders())

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pan123
 import pytest
-
 from conftest import Numbers, some_bytes, until
 from emulator import MIB, Emulator
+
+import pan123
 
 DATA = some_bytes(3 * MIB - 5)
 
@@ -34,7 +34,9 @@ DATA = some_bytes(3 * MIB - 5)
     ],
     ids=["str", "pathlib", "bytearray", "memoryview", "view", "BytesIO", "open", "raw"],
 )
-def test_kinds_of_sources(emulator: Emulator, client: pan123.Client, tmp_path: Path, make: Callable[[Path], Any]) -> None:
+def test_kinds_of_sources(
+    emulator: Emulator, client: pan123.Client, tmp_path: Path, make: Callable[[Path], Any]
+) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(DATA)
     source = make(path)
@@ -141,7 +143,12 @@ def test_source_with_an_os_error(client: pan123.Client) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "error"),
-    [(b"", pan123.SourceError), (b"x" * (9 * MIB), pan123.HostError), ("text", pan123.HostError), (None, pan123.HostError)],
+    [
+        (b"", pan123.SourceError),
+        (b"x" * (9 * MIB), pan123.HostError),
+        ("text", pan123.HostError),
+        (None, pan123.HostError),
+    ],
 )
 def test_source_that_answers_nonsense(client: pan123.Client, answer: Any, error: type[Exception]) -> None:
     class Nonsense(Numbers):

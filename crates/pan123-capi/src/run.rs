@@ -64,7 +64,7 @@ async fn drive(upload: Arc<Upload>, reading: Reading, requested: Cancel) -> Resu
     let mut events = engine.events();
     engine.start();
     let mut tick = tokio::time::interval(upload.core.progress_every);
-    let mut told = 0;
+    let mut told = (true, 0);
     let mut is_stopping = false;
     loop {
         tokio::select! {
@@ -79,9 +79,11 @@ async fn drive(upload: Arc<Upload>, reading: Reading, requested: Cancel) -> Resu
             },
             _ = tick.tick(), if upload.core.queue.is_some() => {
                 let progress = engine.progress();
-                let done = if progress.stage == Stage::Hashing { progress.bytes_hashed } else { progress.bytes_sent };
-                if done != told {
-                    told = done;
+                let is_hashing = progress.stage == Stage::Hashing;
+                let done = if is_hashing { progress.bytes_hashed } else { progress.bytes_sent };
+                // A source sent between two ticks has as many bytes sent as it had hashed: that is news all the same.
+                if (is_hashing, done) != told {
+                    told = (is_hashing, done);
                     post(&upload, Event { kind: PAN123_EV_PROGRESS, bytes_done: done, ..Event::default() });
                 }
             }

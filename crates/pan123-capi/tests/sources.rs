@@ -221,7 +221,7 @@ fn many_sources_of_every_make_and_size_get_their_own_digests() {
                 sources.push(match i % 3 {
                     0 => of_memory(content),
                     1 => {
-                        fs::write(&path, &content).unwrap();
+                        fs::write(&path, content).unwrap();
                         of_file(&path)
                     }
                     _ => of_host(zeros, 0, size as u64),

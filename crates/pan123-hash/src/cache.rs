@@ -49,7 +49,7 @@ use md5::{Digest, Md5};
 
 use crate::{
     Digests, Error, ErrorKind, FileInput, OnePass, Options,
-    file::drive,
+    file::drive_file,
     hex,
     input::{Before, read_error},
     state::{Reader, Writer},
@@ -105,10 +105,11 @@ impl Cache {
     /// Those of [`hash_file`](crate::hash_file). The cache itself adds none.
     pub fn hash_file(&self, path: impl AsRef<Path>, options: &Options) -> Result<Digests, Error> {
         let path = path.as_ref();
-        self.hash_open_file(&FileInput::open(path)?, path, options)
+        self.hash(&FileInput::open(path)?, path, Some(path), options).map_err(|error| error.at(path))
     }
 
-    /// Like [`hash_file`](Self::hash_file), for a file that is open already; `path` is its name.
+    /// Like [`hash_file`](Self::hash_file), for a file that is open already; `path` is the name that it was
+    /// opened under, which may be another file's by now.
     ///
     /// # Errors
     ///
@@ -119,13 +120,18 @@ impl Cache {
         path: &Path,
         options: &Options,
     ) -> Result<Digests, Error> {
-        self.hash(input, path, options).map_err(|error| error.at(path))
+        self.hash(input, path, None, options).map_err(|error| error.at(path))
     }
 
-    fn hash(&self, input: &FileInput, path: &Path, options: &Options) -> Result<Digests, Error> {
+    fn hash(
+        &self,
+        input: &FileInput,
+        path: &Path,
+        path_at_end: Option<&Path>,
+        options: &Options,
+    ) -> Result<Digests, Error> {
         options.check_cancelled()?;
-        let look = || input.file().metadata().map_err(|error| read_error(error, "look at the open file"));
-        let metadata = look()?;
+        let metadata = input.file().metadata().map_err(|error| read_error(error, "look at the open file"))?;
         let entry = (metadata.len() >= SIZE_MIN && is_settled(&metadata, SystemTime::now()))
             .then(|| Entry::new(self, path, &metadata, options));
         let kept = entry.as_ref().and_then(|entry| entry.digests(options));
@@ -137,9 +143,9 @@ impl Cache {
             Some(pass) => pass,
             None => options.one_pass()?,
         };
-        input.read_ahead();
         let mut save_at = pass.bytes_hashed().saturating_add(self.save_every.get());
-        drive(input, Before::of_file(&metadata), &mut pass, options, &mut |pass| {
+        drive_file(input, Before::of_file(&metadata), path_at_end, &mut pass, options, &mut |pass| {
+            options.report(pass.bytes_hashed());
             if pass.bytes_hashed() >= save_at {
                 save_at = pass.bytes_hashed().saturating_add(self.save_every.get());
                 if let Some(entry) = &entry {
@@ -147,7 +153,6 @@ impl Cache {
                 }
             }
         })?;
-        input.check_linked(&look()?)?;
         let digests = pass.finish();
         if let Some(entry) = &entry {
             entry.write(Kind::Digests, &digests_to_bytes(&digests));
@@ -223,8 +228,8 @@ impl Entry {
     }
 
     fn pass(&self, size: u64, options: &Options) -> Option<OnePass> {
-        let mut pass = OnePass::restore(&self.read(Kind::Pass)?).ok()?;
-        pass.kernel = options.chosen_kernel().ok()?;
+        let pass =
+            OnePass::restore_with_kernel(&self.read(Kind::Pass)?, options.chosen_kernel().ok()?).ok()?;
         let fits = pass.bytes_hashed() <= size && pass.slice_size == options.slice_size();
         (fits && pass.sha1.is_some() == options.wants_sha1()).then_some(pass)
     }

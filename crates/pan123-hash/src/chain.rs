@@ -29,6 +29,22 @@ impl Chain {
         (self.len % BLOCK as u64) as usize
     }
 
+    /// True if `data` does not fill the tail.
+    pub(crate) fn fits_tail(&self, data: &[u8]) -> bool {
+        data.len() < BLOCK - self.tail_len()
+    }
+
+    /// Keeps `data` in the tail, where it [fits](Self::fits_tail).
+    pub(crate) fn keep(&mut self, data: &[u8]) {
+        let start = self.tail_len();
+        if let [byte] = data {
+            self.tail[start] = *byte;
+        } else {
+            self.tail[start..start + data.len()].copy_from_slice(data);
+        }
+        self.len += data.len() as u64;
+    }
+
     /// Moves bytes from the front of `data` into `tail` until it is full; true when it is, and then
     /// the caller compresses `tail`. Does nothing when `tail` is empty.
     pub(crate) fn top_up(&mut self, data: &mut &[u8]) -> bool {

@@ -1,6 +1,11 @@
 //! One file or other input, from its first byte to its last.
 
-use std::{path::Path, sync::mpsc, thread};
+use std::{
+    path::Path,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
 
 use crate::{
     Digests, Error, FileInput, Input, OnePass, Options,
@@ -8,26 +13,39 @@ use crate::{
 };
 
 /// Bytes read at a time. Smaller inputs are read on the calling thread.
-const CHUNK: usize = 1 << 20;
+pub(crate) const CHUNK: usize = 1 << 20;
 
 /// Buffers in rotation between the thread that reads and the one that hashes.
 const BUFFERS: usize = 3;
+
+/// How often to look at the cancel flag while nothing comes.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Hashes the regular file of this name.
 ///
 /// # Errors
 ///
 /// Those of [`FileInput::open`] and [`hash_input`], with the path, and
-/// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when the file is removed or replaced while it is read.
+/// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when, at the end, the path does not name the file any
+/// more that was read.
 pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, Error> {
     let path = path.as_ref();
-    let input = FileInput::open(path)?;
-    hash_open_file(&input, options).map_err(|error| error.at(path))
+    let hash = || {
+        let mut pass = options.one_pass()?;
+        let (input, metadata) = FileInput::open_with_metadata(path)?;
+        let before = Before::of_file(&metadata);
+        drive_file(&input, before, Some(path), &mut pass, options, &mut |pass| {
+            options.report(pass.bytes_hashed());
+        })?;
+        Ok(pass.finish())
+    };
+    hash().map_err(|error: Error| error.at(path))
 }
 
 /// Hashes any input from its first byte to its last.
 ///
-/// Reads ahead on another thread, in three buffers of 1 MiB.
+/// Reads ahead on another thread, in three buffers of 1 MiB. When it is cancelled, it waits for the one read
+/// that is under way.
 ///
 /// # Errors
 ///
@@ -43,97 +61,123 @@ pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, E
 /// [`ErrorKind::Kernel`]: crate::ErrorKind::Kernel
 pub fn hash_input<I: Input + ?Sized>(input: &I, options: &Options) -> Result<Digests, Error> {
     let mut pass = options.one_pass()?;
-    let before = Before::of(input)?;
-    drive(input, before, &mut pass, options, &mut |_| {})?;
+    let look = || Before::of(input);
+    let reading = Reading { input, before: look()?, look: &look, may_cross_end: false, options };
+    reading.drive(&mut pass, &mut |pass| options.report(pass.bytes_hashed()))?;
     Ok(pass.finish())
 }
 
-fn hash_open_file(input: &FileInput, options: &Options) -> Result<Digests, Error> {
-    input.read_ahead();
-    let digests = hash_input(input, options)?;
-    let metadata = input.file().metadata().map_err(|error| read_error(error, "look at the open file"))?;
-    input.check_linked(&metadata)?;
-    Ok(digests)
-}
-
-/// Takes `pass` from where it is to the end of the input, and makes sure that the input is still what it was
-/// `before`.
+/// Takes `pass` from where it is to the end of the file, and makes sure that the file is still what it was
+/// `before`, and if `path` is given, that it still has that name.
 ///
 /// Calls `after_chunk` each time that the pass got further.
-pub(crate) fn drive<I: Input + ?Sized>(
-    input: &I,
+pub(crate) fn drive_file(
+    input: &FileInput,
     before: Before,
+    path: Option<&Path>,
     pass: &mut OnePass,
     options: &Options,
     after_chunk: &mut dyn FnMut(&OnePass),
 ) -> Result<(), Error> {
-    options.check_cancelled()?;
-    let from = pass.bytes_hashed();
-    let mut take = |chunk: &[u8]| {
-        options.check_cancelled()?;
-        pass.update(chunk);
-        options.report(pass.bytes_hashed());
-        after_chunk(pass);
-        Ok(())
-    };
-    if before.size - from <= CHUNK as u64 {
-        read_here(input, from, before, &mut take)?;
-    } else {
-        read_ahead(input, from, before, &mut take)?;
+    if before.size - pass.bytes_hashed() > CHUNK as u64 {
+        input.read_ahead();
     }
-    before.check(Before::of(input)?)?;
-    if read_full(input, before.size, &mut [0])? != 0 {
-        return Err(before.grown(before.size + 1));
-    }
-    Ok(())
+    let look = || input.look_again(path);
+    Reading { input, before, look: &look, may_cross_end: true, options }.drive(pass, after_chunk)
+}
+
+/// An input that is being read.
+struct Reading<'a, I: ?Sized> {
+    input: &'a I,
+    before: Before,
+    /// What the input is like now.
+    look: &'a (dyn Fn() -> Result<Before, Error> + Sync),
+    /// One read may ask for the last byte and one more. Not every source takes that well.
+    may_cross_end: bool,
+    options: &'a Options<'a>,
 }
 
 type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Error>;
 
-fn read_here<I: Input + ?Sized>(input: &I, from: u64, before: Before, take: Take) -> Result<(), Error> {
-    let mut buf = vec![0; (before.size - from) as usize];
-    let len = read_full(input, from, &mut buf)?;
-    if len < buf.len() {
-        return Err(before.shrunk(from + len as u64));
-    }
-    take(&buf)
-}
-
-/// Reads on another thread and takes what it read on this one.
-fn read_ahead<I: Input + ?Sized>(input: &I, from: u64, before: Before, take: Take) -> Result<(), Error> {
-    let (full_sender, full) = mpsc::sync_channel::<Result<(Vec<u8>, usize), Error>>(BUFFERS);
-    let (empty, empty_receiver) = mpsc::channel::<Vec<u8>>();
-    for _ in 0..BUFFERS {
-        let _ = empty.send(vec![0; CHUNK]);
-    }
-    let read = move || {
-        let mut offset = from;
-        // The other side hangs up when it fails; either end of that is the end of this loop.
-        for mut buf in empty_receiver {
-            let want = (before.size - offset).min(CHUNK as u64) as usize;
-            let result = match read_full(input, offset, &mut buf[..want]) {
-                Ok(len) if len < want => Err(before.shrunk(offset + len as u64)),
-                Ok(len) => Ok((buf, len)),
-                Err(error) => Err(error),
-            };
-            offset += want as u64;
-            if full_sender.send(result).is_err() || offset == before.size {
-                return;
-            }
-        }
-    };
-    // Both ends here are dropped when the closure returns, before the scope waits for the reader.
-    thread::scope(move |scope| {
-        thread::Builder::new()
-            .name("pan123-read".into())
-            .spawn_scoped(scope, read)
-            .map_err(|error| read_error(error, "start a thread to read"))?;
-        for result in full {
-            let (buf, len) = result?;
+impl<I: Input + ?Sized> Reading<'_, I> {
+    fn drive(&self, pass: &mut OnePass, after_chunk: &mut dyn FnMut(&OnePass)) -> Result<(), Error> {
+        self.options.check_cancelled()?;
+        let from = pass.bytes_hashed();
+        let mut take = |chunk: &[u8]| {
+            self.options.check_cancelled()?;
+            pass.update(chunk);
+            after_chunk(pass);
+            Ok(())
+        };
+        if self.before.size - from <= CHUNK as u64 {
+            let mut buf = vec![0; (self.before.size - from) as usize + 1];
+            let len = self.read(from, &mut buf)?;
             take(&buf[..len])?;
-            // The reader is gone when it has read the last byte.
-            let _ = empty.send(buf);
+        } else {
+            self.read_ahead(from, &mut take)?;
         }
-        Ok(())
-    })
+        self.before.check((self.look)()?)
+    }
+
+    /// Reads what comes at `offset`, one byte less than fits at most, and sees whether the end is where it
+    /// should be.
+    fn read(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        let left = self.before.size - offset;
+        let len = left.min(buf.len() as u64 - 1) as usize;
+        let is_last = len as u64 == left;
+        let want = len + usize::from(is_last && self.may_cross_end);
+        let mut got = read_full(self.input, offset, &mut buf[..want], self.options)?;
+        if got < len {
+            return Err(self.before.ended(offset + got as u64, (self.look)()?));
+        }
+        if is_last && !self.may_cross_end {
+            got += read_full(self.input, self.before.size, &mut buf[len..=len], self.options)?;
+        }
+        if got > len {
+            return Err(self.before.went_on((self.look)()?));
+        }
+        Ok(len)
+    }
+
+    /// Reads on another thread and takes what it read on this one.
+    fn read_ahead(&self, from: u64, take: Take) -> Result<(), Error> {
+        let (full_sender, full) = mpsc::sync_channel::<Result<(Vec<u8>, usize), Error>>(BUFFERS);
+        let (empty, empty_receiver) = mpsc::channel::<Vec<u8>>();
+        for _ in 0..BUFFERS {
+            let _ = empty.send(vec![0; CHUNK + 1]);
+        }
+        let read = move || {
+            let mut offset = from;
+            // The other side hangs up when it fails; either end of that is the end of this loop.
+            for mut buf in empty_receiver {
+                let result = self.read(offset, &mut buf).map(|len| {
+                    offset += len as u64;
+                    (buf, len)
+                });
+                let is_end = result.is_err() || offset == self.before.size;
+                if full_sender.send(result).is_err() || is_end {
+                    return;
+                }
+            }
+        };
+        // Both ends here are dropped when the closure returns, before the scope waits for the reader.
+        thread::scope(move |scope| {
+            thread::Builder::new()
+                .name("pan123-read".into())
+                .spawn_scoped(scope, read)
+                .map_err(|error| read_error(error, "start a thread to read"))?;
+            loop {
+                match full.recv_timeout(PATIENCE) {
+                    Ok(result) => {
+                        let (buf, len) = result?;
+                        take(&buf[..len])?;
+                        // The reader is gone when it has read the last byte.
+                        let _ = empty.send(buf);
+                    }
+                    Err(RecvTimeoutError::Timeout) => self.options.check_cancelled()?,
+                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                }
+            }
+        })
+    }
 }

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::{atomic::AtomicUsize, mpsc},
+    sync::{Mutex, OnceLock, PoisonError, atomic::AtomicUsize, mpsc},
     thread,
 };
 
@@ -15,10 +15,9 @@ use sha1::{Digest, Sha1};
 use crate::{
     Digests, Error, Kernel, Options,
     chain::{Chain, digest},
-    file::hash_file,
-    input::read_error,
-    reader::{Batch, Content, Reader},
-    schedule::{Feed, Job, Then, run},
+    file::{drive_file, hash_file},
+    reader::{Batch, Content, Open, Reader},
+    schedule::{Arena, Feed, Job, Then, run},
 };
 
 /// Threads at most. A disk answers that many at once, and more than two are faster than most can read.
@@ -31,58 +30,93 @@ const THREADS_MAX: usize = 4;
 /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). `each` and the progress callback are called on the
 /// calling thread.
 ///
-/// Small files are as fast as they can be read. Uses up to four threads, each with up to 32 open files and
-/// 0.5 MiB of memory.
+/// Small files are as fast as they can be read: a few of them on the calling thread, many with up to four more,
+/// each with up to 32 open files and 0.5 MiB of memory. A large file that is left by itself is read ahead as by
+/// [`hash_file`](crate::hash_file).
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Kernel`](crate::ErrorKind::Kernel) when the environment names a kernel that cannot be used, and
-/// [`ErrorKind::Read`](crate::ErrorKind::Read) when the system gives no thread; `each` is not called then. The
-/// errors of files are those of [`hash_file`](crate::hash_file).
+/// [`ErrorKind::Kernel`](crate::ErrorKind::Kernel) when the environment names a kernel that cannot be used;
+/// `each` is not called then. The errors of files are those of [`hash_file`](crate::hash_file).
 pub fn hash_many<P: AsRef<Path> + Sync>(
     paths: &[P],
     options: &Options,
     mut each: impl FnMut(usize, Result<Digests, Error>),
 ) -> Result<(), Error> {
     let kernel = options.chosen_kernel()?;
-    // One file has nothing to share the lanes with, but it can be read ahead.
+    // One file has nothing to share the lanes with.
     if let [path] = paths {
         each(0, hash_file(path, &options.kernel(kernel)));
         return Ok(());
     }
     let next = AtomicUsize::new(0);
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX).min(paths.len());
+    let threads = threads().min(paths.len()).max(1);
+    let mut is_done = vec![false; paths.len()];
+    let mut bytes_hashed = 0;
+    let mut deliver = |done: Done| {
+        for (file, result) in done.files {
+            is_done[file] = true;
+            each(file, result.map_err(|error| error.at(paths[file].as_ref())));
+        }
+        bytes_hashed += done.bytes;
+        options.report(bytes_hashed);
+        true
+    };
+    let worker = || Worker::new(paths, &next, kernel, options, threads);
+    let mut first = worker();
+    let mut goes_on = first.step(&mut deliver);
+    if goes_on && threads > 1 && first.reader.waiting() > 0 {
+        work_on_threads(first, &worker, threads, &mut deliver);
+    } else {
+        while goes_on {
+            goes_on = first.step(&mut deliver);
+        }
+    }
+    for file in (0..paths.len()).filter(|&file| !is_done[file]) {
+        each(file, Err(Error::cancelled().at(paths[file].as_ref())));
+    }
+    Ok(())
+}
+
+/// How many threads to use at most.
+fn threads() -> usize {
+    // The system is slow to say.
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    *THREADS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX))
+}
+
+/// Lets `first` go on as one of several threads, and delivers here what they do.
+fn work_on_threads<'a, P: AsRef<Path> + Sync>(
+    first: Worker<'a, P>,
+    worker: &(dyn Fn() -> Worker<'a, P> + Sync),
+    threads: usize,
+    deliver: &mut dyn FnMut(Done) -> bool,
+) {
     let (sender, receiver) = mpsc::sync_channel::<Done>(threads);
-    let mut done = vec![false; paths.len()];
+    // If there is no thread to take it, it stays here.
+    let first = Mutex::new(Some(first));
+    let take_first = || first.lock().unwrap_or_else(PoisonError::into_inner).take();
     thread::scope(|scope| {
-        for count in 0..threads {
-            let (sender, next) = (sender.clone(), &next);
-            let work = move || work(paths, next, kernel, options, &sender);
-            if let Err(error) = thread::Builder::new().name("pan123-hash".into()).spawn_scoped(scope, work) {
-                // Those that there are do the work of all.
-                if count == 0 {
-                    return Err(read_error(error, "start a thread to read"));
-                }
-            }
+        for _ in 0..threads {
+            let (sender, take_first) = (sender.clone(), &take_first);
+            let work = move || {
+                let mut worker = take_first().unwrap_or_else(worker);
+                // Nobody wants the results when the receiver is gone.
+                while worker.step(&mut |done| sender.send(done).is_ok()) {}
+            };
+            // Those that there are do the work of all.
+            let _ = thread::Builder::new().name("pan123-hash".into()).spawn_scoped(scope, work);
         }
         drop(sender);
         // It belongs to this closure, so that it is gone before the scope waits for the threads.
         let receiver = receiver;
-        let mut bytes_hashed = 0;
-        for Done { bytes, files } in receiver {
-            for (file, result) in files {
-                done[file] = true;
-                each(file, result.map_err(|error| error.at(paths[file].as_ref())));
-            }
-            bytes_hashed += bytes;
-            options.report(bytes_hashed);
+        for done in receiver {
+            deliver(done);
         }
-        Ok(())
-    })?;
-    for file in (0..paths.len()).filter(|&file| !done[file]) {
-        each(file, Err(Error::cancelled().at(paths[file].as_ref())));
+    });
+    if let Some(mut first) = take_first() {
+        while first.step(deliver) {}
     }
-    Ok(())
 }
 
 /// What came out of one batch.
@@ -91,21 +125,42 @@ struct Done {
     files: Vec<(usize, Result<Digests, Error>)>,
 }
 
-/// Reads and hashes batch after batch until no file is left, or nobody wants the results.
-fn work<P: AsRef<Path>>(
-    paths: &[P],
-    next: &AtomicUsize,
-    kernel: Kernel,
-    options: &Options,
-    sender: &mpsc::SyncSender<Done>,
-) {
-    let mut reader = Reader::new(paths, next);
-    let mut hasher = Hasher { kernel, options, started: HashMap::new() };
-    let mut batch = Batch::new();
-    while options.check_cancelled().is_ok() && reader.fill(&mut batch) {
-        if sender.send(hasher.take(&mut batch)).is_err() {
-            return;
+/// Reads and hashes files until none is left.
+struct Worker<'a, P> {
+    paths: &'a [P],
+    reader: Reader<'a, P>,
+    hasher: Hasher<'a>,
+    batch: Batch,
+}
+
+impl<'a, P: AsRef<Path>> Worker<'a, P> {
+    fn new(
+        paths: &'a [P],
+        next: &'a AtomicUsize,
+        kernel: Kernel,
+        options: &'a Options<'a>,
+        workers: usize,
+    ) -> Self {
+        let reader = Reader::new(paths, next, options, workers);
+        let hasher = Hasher { kernel, options, started: HashMap::new() };
+        Self { paths, reader, hasher, batch: Batch::default() }
+    }
+
+    /// Hashes one batch; false when no file is left, or `tell` says that nobody wants the results.
+    fn step(&mut self, tell: &mut dyn FnMut(Done) -> bool) -> bool {
+        if self.hasher.options.check_cancelled().is_err() || !self.reader.fill(&mut self.batch) {
+            return false;
         }
+        if !self.batch.pieces.is_empty() && !tell(self.hasher.take(&mut self.batch)) {
+            return false;
+        }
+        while let Some(open) = self.reader.alone.pop() {
+            let path = self.paths[open.file].as_ref();
+            if !self.hasher.take_rest(&open, path, tell) {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -120,7 +175,8 @@ struct Hasher<'a> {
 struct Started {
     size: u64,
     whole: Chain,
-    /// The current slice; not used by a file of one slice, whose slice MD5 is its etag.
+    /// The current slice; not used by a file of one slice, whose slice MD5 is its etag. Unlike in a
+    /// [`OnePass`](crate::OnePass), a slice ends with its last byte.
     slice: Chain,
     slices: Vec<[u8; 16]>,
     sha1: Option<Sha1>,
@@ -162,6 +218,23 @@ impl Hasher<'_> {
         done
     }
 
+    /// Hashes what is left of a file, from wherever it is.
+    fn take_rest(&mut self, open: &Open, path: &Path, tell: &mut dyn FnMut(Done) -> bool) -> bool {
+        let mut pass = self.options.one_pass_with(self.kernel);
+        if let Some(started) = self.started.remove(&open.file) {
+            Started { whole: pass.whole, slice: pass.slice, slices: pass.slices, sha1: pass.sha1, .. } =
+                started;
+        }
+        let mut bytes_told = pass.bytes_hashed();
+        let driven = drive_file(&open.input, open.before, Some(path), &mut pass, self.options, &mut |pass| {
+            let bytes = pass.bytes_hashed() - bytes_told;
+            bytes_told += bytes;
+            tell(Done { bytes, files: Vec::new() });
+        });
+        let result = driven.map(|()| pass.finish());
+        tell(Done { bytes: 0, files: vec![(open.file, result)] })
+    }
+
     fn start(&mut self, file: usize, content: &Content) -> Started {
         self.started.remove(&file).unwrap_or_else(|| Started {
             size: content.size,
@@ -174,14 +247,16 @@ impl Hasher<'_> {
 
     fn hash(&self, batch: &Batch, contents: &[Content], files: &mut [(usize, Started)]) {
         let mut feeds = Vec::with_capacity(files.len());
+        let mut arena = Arena::default();
         for (place, ((_, started), content)) in files.iter_mut().zip(contents).enumerate() {
             let data = batch.bytes(content);
             if let Some(sha1) = &mut started.sha1 {
                 sha1.update(data);
             }
-            started.feed(place, data, content.last, self.options.slice_size().get(), &mut feeds);
+            started.feed(place, data, content.last, self.options.slice_size().get(), &mut feeds, &mut arena);
         }
-        let mut jobs: Vec<_> = feeds.iter().map(|(_, words, feed)| Job::new(*words, feed, false)).collect();
+        let mut jobs: Vec<_> =
+            feeds.iter().map(|(_, words, feed)| Job::new(*words, feed, &arena, false)).collect();
         let done = run(self.kernel, &mut jobs, &mut |_| Ok(()));
         debug_assert!(done.is_ok(), "only the tick can fail");
         for ((target, ..), job) in feeds.iter().zip(&jobs) {
@@ -202,9 +277,10 @@ impl Started {
         last: bool,
         slice_size: u64,
         feeds: &mut Vec<(Target, [u32; 4], Feed<'a>)>,
+        arena: &mut Arena,
     ) {
         let then = if last { Then::End } else { Then::More };
-        feeds.push((Target::Whole(place), self.whole.words, Feed::new(&mut self.whole, data, then)));
+        feeds.push((Target::Whole(place), self.whole.words, Feed::new(&mut self.whole, data, then, arena)));
         if self.size <= slice_size {
             return;
         }
@@ -217,9 +293,9 @@ impl Started {
                 let mut slice = std::mem::replace(&mut self.slice, Chain::new());
                 let target = Target::EndedSlice(place, self.slices.len());
                 self.slices.push([0; 16]);
-                feeds.push((target, words, Feed::new(&mut slice, now, Then::End)));
+                feeds.push((target, words, Feed::new(&mut slice, now, Then::End, arena)));
             } else {
-                feeds.push((Target::Slice(place), words, Feed::new(&mut self.slice, now, Then::More)));
+                feeds.push((Target::Slice(place), words, Feed::new(&mut self.slice, now, Then::More, arena)));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Where bytes come from: anything that can be read at an offset.
 
 use std::{
-    fs::{File, Metadata, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io,
     os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt},
     path::Path,
@@ -10,7 +10,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Options};
 
 /// Bytes of a known size that can be read at any offset.
 ///
@@ -76,10 +76,13 @@ impl<T: Input + Send + ?Sized> Input for Arc<T> {
 pub struct FileInput {
     file: File,
     linked: bool,
+    /// Device and inode.
+    id: (u64, u64),
 }
 
 impl FileInput {
-    /// Opens the file of this name. Never waits for the other end of a pipe.
+    /// Opens the file of this name, after a look at what it is: pipes and devices are left alone. Waits for a
+    /// program that holds a lease on it, as any open does.
     ///
     /// # Errors
     ///
@@ -96,9 +99,14 @@ impl FileInput {
     /// [`ErrorKind::NotAFile`] for whatever is not a regular file, and [`ErrorKind::Read`] when the
     /// system does not say.
     pub fn new(file: File) -> Result<Self, Error> {
+        Self::with_metadata(file).map(|(input, _)| input)
+    }
+
+    fn with_metadata(file: File) -> Result<(Self, Metadata), Error> {
         let metadata = file.metadata().map_err(|error| read_error(error, "look at the open file"))?;
         check_regular(&metadata)?;
-        Ok(Self { file, linked: metadata.nlink() > 0 })
+        let id = (metadata.dev(), metadata.ino());
+        Ok((Self { file, linked: metadata.nlink() > 0, id }, metadata))
     }
 
     /// The file itself.
@@ -107,13 +115,16 @@ impl FileInput {
     }
 
     pub(crate) fn open_with_metadata(path: &Path) -> Result<(Self, Metadata), Error> {
-        // Without NONBLOCK the open of a pipe waits for a writer, perhaps for ever. Regular files ignore it.
-        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
-        let file = opened.map_err(|error| open_error(path, error))?;
-        let metadata = file.metadata().map_err(|error| read_error(error, "look at the open file"))?;
-        check_regular(&metadata)?;
-        Ok((Self { file, linked: metadata.nlink() > 0 }, metadata))
+        let open = |flags: OFlags| OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
+        // To open a pipe or a device is to use it.
+        check_regular(&fs::metadata(path).map_err(open_error)?)?;
+        // Should a pipe take its place now: without NONBLOCK its open waits for a writer, perhaps for ever.
+        // Regular files ignore it, unless somebody holds a lease.
+        let opened = match open(OFlags::NONBLOCK | OFlags::NOCTTY) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => open(OFlags::NOCTTY),
+            opened => opened,
+        };
+        Self::with_metadata(opened.map_err(open_error)?)
     }
 
     /// Tells the system that the file will be read from one end to the other.
@@ -123,13 +134,22 @@ impl FileInput {
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Sequential);
     }
 
-    /// Fails if the file had a name when it was opened and has none now.
-    pub(crate) fn check_linked(&self, metadata: &Metadata) -> Result<(), Error> {
-        if self.linked && metadata.nlink() == 0 {
-            let message = "was removed or replaced while it was read";
-            return Err(Error::new(ErrorKind::NotFound, message));
+    /// What the file is like now. Fails if it had a name when it was opened and has none now, and if `path`
+    /// is given and names another file.
+    pub(crate) fn look_again(&self, path: Option<&Path>) -> Result<Before, Error> {
+        let gone = || Error::new(ErrorKind::NotFound, "was removed or replaced while it was read");
+        let Some(path) = path else {
+            let metadata =
+                self.file.metadata().map_err(|error| read_error(error, "look at the open file"))?;
+            let is_linked = !self.linked || metadata.nlink() > 0;
+            return is_linked.then(|| Before::of_file(&metadata)).ok_or_else(gone);
+        };
+        match fs::metadata(path) {
+            Ok(metadata) if (metadata.dev(), metadata.ino()) == self.id => Ok(Before::of_file(&metadata)),
+            Ok(_) => Err(gone()),
+            Err(error) if is_not_found(&error) => Err(gone()),
+            Err(error) => Err(read_error(error, "look at the file again")),
         }
-        Ok(())
     }
 }
 
@@ -142,7 +162,7 @@ impl Input for FileInput {
         self.file.read_at(buf, offset)
     }
 
-    /// The time of the last write. A file system may keep it no finer than a few milliseconds, so two writes
+    /// The times of the last write and the last change. A file system may keep it no finer than a few milliseconds, so two writes
     /// within that time look like one.
     fn version(&self) -> io::Result<u128> {
         self.file.metadata().map(|metadata| version(&metadata))
@@ -177,13 +197,13 @@ impl Before {
             return Err(self.grown(now.size));
         }
         if now.version != self.version {
-            let message = "was written to while it was read; hash it again when nobody writes to it";
+            let message = "was changed while it was read; hash it again when nobody changes it";
             return Err(Error::new(ErrorKind::Changed, message));
         }
         Ok(())
     }
 
-    pub(crate) fn shrunk(self, size_now: u64) -> Error {
+    fn shrunk(self, size_now: u64) -> Error {
         let message = format!(
             "shrank from {} to {size_now} bytes while it was read; hash it again when nobody writes to it",
             self.size
@@ -191,9 +211,33 @@ impl Before {
         Error::new(ErrorKind::Shrunk, message)
     }
 
-    pub(crate) fn grown(self, size_now: u64) -> Error {
+    fn grown(self, size_now: u64) -> Error {
         let message = format!(
             "grew from {} to {size_now} bytes while it was read; hash it again when nobody writes to it",
+            self.size
+        );
+        Error::new(ErrorKind::Grown, message)
+    }
+
+    /// Why it ended after so many bytes, now that it is like this.
+    pub(crate) fn ended(self, at: u64, now: Self) -> Error {
+        if now.size < self.size {
+            return self.shrunk(now.size);
+        }
+        let message = format!(
+            "ended after {at} bytes, but its size is told as {}; copy it to a file of a known size",
+            self.size
+        );
+        Error::new(ErrorKind::Shrunk, message)
+    }
+
+    /// Why it went on after its end, now that it is like this.
+    pub(crate) fn went_on(self, now: Self) -> Error {
+        if now.size > self.size {
+            return self.grown(now.size);
+        }
+        let message = format!(
+            "goes on after its {} bytes: the system does not know its size; copy it to a file first",
             self.size
         );
         Error::new(ErrorKind::Grown, message)
@@ -201,9 +245,17 @@ impl Before {
 }
 
 /// Reads until `buf` is full or the input ends; returns how many bytes there were.
-pub(crate) fn read_full<I: Input + ?Sized>(input: &I, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+///
+/// Looks at the cancel flag before each read.
+pub(crate) fn read_full<I: Input + ?Sized>(
+    input: &I,
+    offset: u64,
+    buf: &mut [u8],
+    options: &Options,
+) -> Result<usize, Error> {
     let mut len = 0;
     while len < buf.len() {
+        options.check_cancelled()?;
         match input.read_at(offset + len as u64, &mut buf[len..]) {
             Ok(0) => break,
             Ok(more) => len += more.min(buf.len() - len),
@@ -218,9 +270,13 @@ pub(crate) fn read_error(error: io::Error, doing: &str) -> Error {
     Error::new(ErrorKind::Read, format!("could not {doing}: {error}")).with_source(error)
 }
 
-/// The time of the last write, in seconds and nanoseconds.
+/// The times of the last write and the last change, in nanoseconds. Nobody can set the latter back.
 fn version(metadata: &Metadata) -> u128 {
-    u128::from(metadata.mtime() as u64) << 64 | u128::from(metadata.mtime_nsec() as u64)
+    let nanos =
+        |seconds: i64, nanos: i64| (seconds as u64).wrapping_mul(1_000_000_000).wrapping_add(nanos as u64);
+    let written = nanos(metadata.mtime(), metadata.mtime_nsec());
+    let changed = nanos(metadata.ctime(), metadata.ctime_nsec());
+    u128::from(written) << 64 | u128::from(changed)
 }
 
 /// Fails for whatever is not a regular file.
@@ -239,13 +295,13 @@ fn check_regular(metadata: &Metadata) -> Result<(), Error> {
     Err(Error::new(ErrorKind::NotAFile, format!("this is {what}")))
 }
 
-fn open_error(path: &Path, error: io::Error) -> Error {
-    if error.kind() == io::ErrorKind::NotFound {
+fn is_not_found(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn open_error(error: io::Error) -> Error {
+    if is_not_found(&error) {
         return Error::new(ErrorKind::NotFound, "no such file").with_source(error);
     }
-    // A socket cannot be opened at all; say what it is rather than how the open failed.
-    match std::fs::metadata(path).map(|metadata| check_regular(&metadata)) {
-        Ok(Err(not_a_file)) => not_a_file,
-        _ => read_error(error, "open the file"),
-    }
+    read_error(error, "open the file")
 }

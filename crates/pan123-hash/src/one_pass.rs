@@ -4,7 +4,11 @@ use std::num::NonZeroU64;
 
 use sha1::{Digest, Sha1};
 
-use crate::{Digests, Kernel, chain::Chain, kernel::blocks};
+use crate::{
+    Digests, Kernel,
+    chain::{Chain, digest},
+    kernel::blocks,
+};
 
 /// Hashes a stream once and yields its etag and the MD5 of each slice.
 ///
@@ -15,7 +19,9 @@ pub struct OnePass {
     pub(crate) kernel: Kernel,
     pub(crate) slice_size: NonZeroU64,
     pub(crate) whole: Chain,
+    /// The current slice, from the second one on. Until the first slice ends, it is all that there is.
     pub(crate) slice: Chain,
+    /// Those that have ended: one does when the byte after it comes.
     pub(crate) slices: Vec<[u8; 16]>,
     pub(crate) sha1: Option<Sha1>,
 }
@@ -52,38 +58,75 @@ impl OnePass {
     }
 
     /// Adds the next bytes of the stream.
-    pub fn update(&mut self, mut data: &[u8]) {
+    pub fn update(&mut self, data: &[u8]) {
         if let Some(sha1) = &mut self.sha1 {
             sha1.update(data);
         }
-        while !data.is_empty() {
-            if self.slice.len == self.slice_size.get() {
+        let mut rest = data;
+        while !rest.is_empty() {
+            let room = self.slice_size.get() - self.slice().len;
+            if room == 0 {
                 self.end_slice();
+                continue;
             }
-            let room = self.slice_size.get() - self.slice.len;
-            let len = usize::try_from(room).map_or(data.len(), |room| room.min(data.len()));
-            let (now, later) = data.split_at(len);
-            feed_both(self.kernel, &mut self.whole, &mut self.slice, now);
-            data = later;
+            let len = usize::try_from(room).map_or(rest.len(), |room| room.min(rest.len()));
+            let (now, later) = rest.split_at(len);
+            if self.slices.is_empty() {
+                feed_one(self.kernel, &mut self.whole, now);
+            } else if !(self.whole.fits_tail(now) && self.slice.fits_tail(now)) {
+                feed_both(self.kernel, &mut self.whole, &mut self.slice, now);
+            } else {
+                self.whole.keep(now);
+                self.slice.keep(now);
+            }
+            rest = later;
         }
     }
 
     /// The digests of everything that was added.
     pub fn finish(mut self) -> Digests {
-        self.end_slice();
+        let (size, kernel) = (self.whole.len, self.kernel);
+        let etag = if self.slices.is_empty() {
+            let etag = self.whole.finish(kernel);
+            self.slices.push(etag);
+            etag
+        } else {
+            let (etag, slice) = finish_both(kernel, self.whole, self.slice);
+            self.slices.push(slice);
+            etag
+        };
         Digests {
-            size: self.whole.len,
-            etag: self.whole.finish(self.kernel),
+            size,
+            etag,
             slices: self.slices,
             slice_size: self.slice_size,
             sha1: self.sha1.map(|sha1| sha1.finalize().into()),
         }
     }
 
-    fn end_slice(&mut self) {
-        let slice = std::mem::replace(&mut self.slice, Chain::new());
-        self.slices.push(slice.finish(self.kernel));
+    /// The slice that the next byte belongs to, unless this one is full.
+    pub(crate) fn slice(&self) -> &Chain {
+        if self.slices.is_empty() { &self.whole } else { &self.slice }
     }
+
+    fn end_slice(&mut self) {
+        let slice = self.slice().clone();
+        self.slices.push(slice.finish(self.kernel));
+        self.slice = Chain::new();
+    }
+}
+
+fn feed_one(kernel: Kernel, chain: &mut Chain, mut data: &[u8]) {
+    if chain.fits_tail(data) {
+        chain.keep(data);
+        return;
+    }
+    if chain.top_up(&mut data) {
+        kernel.single(&mut chain.words, &[chain.tail]);
+    }
+    let (blocks, rest) = blocks(data);
+    kernel.single(&mut chain.words, blocks);
+    chain.take(blocks.len(), rest);
 }
 
 /// Feeds the same bytes to two chains, whatever each of them has waiting in its tail.
@@ -104,6 +147,12 @@ fn feed_both(kernel: Kernel, a: &mut Chain, b: &mut Chain, data: &[u8]) {
     b.take(blocks_b.len(), rest_b);
 }
 
-pub(crate) fn sha1_of(data: &[u8]) -> [u8; 20] {
-    Sha1::digest(data).into()
+/// Ends two messages in the time of one.
+fn finish_both(kernel: Kernel, mut a: Chain, mut b: Chain) -> ([u8; 16], [u8; 16]) {
+    let ((end_a, count_a), (end_b, count_b)) = (a.padding(), b.padding());
+    let both = count_a.min(count_b);
+    kernel.pair(&mut a.words, &mut b.words, &end_a[..both], &end_b[..both]);
+    kernel.single(&mut a.words, &end_a[both..count_a]);
+    kernel.single(&mut b.words, &end_b[both..count_b]);
+    (digest(a.words), digest(b.words))
 }

@@ -69,8 +69,12 @@ impl<'a> Options<'a> {
     }
 
     pub(crate) fn one_pass(&self) -> Result<OnePass, Error> {
-        let pass = OnePass::with_kernel(self.slice_size, self.chosen_kernel()?);
-        Ok(if self.sha1 { pass.sha1() } else { pass })
+        Ok(self.one_pass_with(self.chosen_kernel()?))
+    }
+
+    pub(crate) fn one_pass_with(&self, kernel: Kernel) -> OnePass {
+        let pass = OnePass::with_kernel(self.slice_size, kernel);
+        if self.sha1 { pass.sha1() } else { pass }
     }
 
     pub(crate) fn report(&self, bytes_hashed: u64) {

@@ -11,8 +11,10 @@ use std::{
 };
 
 use crate::{
-    Error, FileInput,
-    input::{Before, read_error, read_full},
+    Error, FileInput, Options,
+    file::CHUNK,
+    input::{Before, read_full},
+    many::SLICE_MIN,
 };
 
 /// Room for data in a batch, in bytes; half of a core's own cache, so that what was read is still there to hash.
@@ -31,10 +33,19 @@ const PIECES_MAX: usize = 1024;
 /// of two would all fall on the same few places of the cache, which costs a quarter of the speed.
 const LINE: usize = 64;
 
+/// Bytes of a batch that is full, with the gaps in it.
+const BUF_MAX: usize = ROOM + (OPEN_MAX + 2) * 2 * LINE;
+
+/// Bytes to begin with: a few small files need no more.
+const BUF_MIN: usize = 16 << 10;
+
 /// A buffer and the pieces of files in it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Batch {
+    /// Grows until a batch was full once.
     buf: Vec<u8>,
+    /// Where the first line of the cache begins in it; all other places count from here.
+    base: usize,
     used: usize,
     pub(crate) pieces: Vec<Piece>,
 }
@@ -58,23 +69,31 @@ pub(crate) struct Content {
 }
 
 impl Batch {
-    pub(crate) fn new() -> Self {
-        Self { buf: vec![0; ROOM + (OPEN_MAX + 2) * 2 * LINE], used: 0, pieces: Vec::new() }
-    }
-
     /// The bytes of a piece of this batch.
     pub(crate) fn bytes(&self, content: &Content) -> &[u8] {
-        &self.buf[content.range.clone()]
+        &self.buf[self.base..][content.range.clone()]
     }
 
     fn clear(&mut self) {
-        self.used = self.buf.as_ptr().align_offset(LINE).min(LINE);
+        self.used = 0;
         self.pieces.clear();
     }
 
     /// Bytes that still fit, with one to spare.
     fn room(&self) -> usize {
-        if self.pieces.len() >= PIECES_MAX { 0 } else { self.buf.len().saturating_sub(self.used + 2 * LINE) }
+        if self.pieces.len() >= PIECES_MAX { 0 } else { BUF_MAX.saturating_sub(self.used + 3 * LINE) }
+    }
+
+    /// The next so many bytes of the buffer.
+    fn space(&mut self, len: usize) -> &mut [u8] {
+        let need = LINE + self.used + len;
+        if need > self.buf.len() {
+            let mut buf = vec![0; need.next_power_of_two().clamp(BUF_MIN, BUF_MAX.max(need))];
+            let base = buf.as_ptr().align_offset(LINE).min(LINE);
+            buf[base..][..self.used].copy_from_slice(&self.buf[self.base..][..self.used]);
+            (self.buf, self.base) = (buf, base);
+        }
+        &mut self.buf[self.base + self.used..][..len]
     }
 }
 
@@ -82,48 +101,83 @@ impl Batch {
 pub(crate) struct Reader<'a, P> {
     paths: &'a [P],
     next: &'a AtomicUsize,
+    options: &'a Options<'a>,
+    open_max: usize,
     open: VecDeque<Open>,
+    /// Files that are better read by themselves than in batches.
+    pub(crate) alone: Vec<Open>,
 }
 
-struct Open {
-    file: usize,
-    input: FileInput,
-    before: Before,
+/// A file that is being read.
+pub(crate) struct Open {
+    pub(crate) file: usize,
+    pub(crate) input: FileInput,
+    pub(crate) before: Before,
+    /// Where the next piece begins.
     offset: u64,
 }
 
 impl<'a, P: AsRef<Path>> Reader<'a, P> {
-    pub(crate) fn new(paths: &'a [P], next: &'a AtomicUsize) -> Self {
-        Self { paths, next, open: VecDeque::new() }
+    /// One of `readers` of the same list.
+    pub(crate) fn new(
+        paths: &'a [P],
+        next: &'a AtomicUsize,
+        options: &'a Options<'a>,
+        readers: usize,
+    ) -> Self {
+        // None takes so many large files that the others go without.
+        let open_max = paths.len().div_ceil(readers).min(OPEN_MAX);
+        Self { paths, next, options, open_max, open: VecDeque::new(), alone: Vec::new() }
     }
 
-    /// Fills the batch; false when nothing was left.
+    /// Files that no reader has begun.
+    pub(crate) fn waiting(&self) -> usize {
+        self.paths.len().saturating_sub(self.next.load(Ordering::Relaxed))
+    }
+
+    /// Fills the batch; false when nothing was left, neither for it nor for [`alone`](Self::alone).
     pub(crate) fn fill(&mut self, batch: &mut Batch) -> bool {
         batch.clear();
-        let files = self.open.len() + self.paths.len().saturating_sub(self.next.load(Ordering::Relaxed));
-        let share = (ROOM / files.max(1)).max(PIECE_MIN) / LINE * LINE;
+        let files = (self.open.len() + self.waiting()).clamp(1, self.open_max);
+        let share = (ROOM / files).max(PIECE_MIN) / LINE * LINE;
         for _ in 0..self.open.len() {
             if let Some(open) = self.open.pop_front() {
                 self.read(open, share, batch);
             }
         }
-        while self.open.len() < OPEN_MAX && batch.room() >= LINE {
+        while self.open.len() < self.open_max
+            && batch.room() >= LINE
+            && self.alone.is_empty()
+            && self.options.check_cancelled().is_ok()
+        {
             let file = self.next.fetch_add(1, Ordering::Relaxed);
             if file >= self.paths.len() {
                 break;
             }
             match FileInput::open_with_metadata(self.paths[file].as_ref()) {
                 Ok((input, metadata)) => {
-                    let before = Before::of_file(&metadata);
-                    if before.size > share as u64 {
-                        input.read_ahead();
+                    let open = Open { file, input, before: Before::of_file(&metadata), offset: 0 };
+                    let slice_size = self.options.slice_size().get();
+                    if slice_size < SLICE_MIN && open.before.size > slice_size {
+                        self.alone.push(open);
+                        continue;
                     }
-                    self.read(Open { file, input, before, offset: 0 }, share, batch);
+                    if open.before.size > share as u64 {
+                        open.input.read_ahead();
+                    }
+                    self.read(open, share, batch);
                 }
                 Err(error) => batch.pieces.push(Piece { file, content: Err(error) }),
             }
         }
-        !batch.pieces.is_empty()
+        // The last one has nothing to share the lanes with, but it can be read ahead.
+        if self.open.len() == 1 && self.waiting() == 0 {
+            let is_long = |open: &Open| open.before.size - open.offset > CHUNK as u64;
+            if self.open.front().is_some_and(is_long) {
+                self.alone.extend(self.open.pop_front());
+            }
+        }
+        !batch.pieces.is_empty() || !self.alone.is_empty()
     }
 
     /// Reads the next piece of a file, and keeps the file open if that was not the last.
@@ -136,7 +190,7 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
             self.open.push_back(open);
             return;
         }
-        let content = open.read(len, last, batch);
+        let content = self.read_piece(&open, len, last, batch);
         let goes_on = content.is_ok() && !last;
         batch.pieces.push(Piece { file: open.file, content });
         if goes_on {
@@ -144,27 +198,25 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
             self.open.push_back(open);
         }
     }
-}
 
-impl Open {
-    fn read(&self, len: usize, last: bool, batch: &mut Batch) -> Result<Content, Error> {
-        let start = batch.used;
+    fn read_piece(&self, open: &Open, len: usize, last: bool, batch: &mut Batch) -> Result<Content, Error> {
+        let Open { file, input, before, offset } = open;
+        let look = || input.look_again(Some(self.paths[*file].as_ref()));
         // One byte more than there should be, so that one call reads the file and sees its end.
-        let want = len + usize::from(last);
-        let got = read_full(&self.input, self.offset, &mut batch.buf[start..start + want])?;
+        let space = batch.space(len + usize::from(last));
+        let got = read_full(input, *offset, space, self.options)?;
         if got < len {
-            return Err(self.before.shrunk(self.offset + got as u64));
+            return Err(before.ended(offset + got as u64, look()?));
         }
         if last {
-            let metadata =
-                self.input.file().metadata().map_err(|error| read_error(error, "look at the open file"))?;
-            self.before.check(Before::of_file(&metadata))?;
-            self.input.check_linked(&metadata)?;
+            let now = look()?;
+            before.check(now)?;
             if got > len {
-                return Err(self.before.grown(self.before.size + 1));
+                return Err(before.went_on(now));
             }
         }
+        let start = batch.used;
         batch.used = (start + len).next_multiple_of(LINE) + LINE;
-        Ok(Content { range: start..start + len, size: self.before.size, last })
+        Ok(Content { range: start..start + len, size: before.size, last })
     }
 }

@@ -24,11 +24,28 @@ const CALL_BLOCKS_MAX: usize = 1024;
 /// How many jobs may take turns as the second of a pair.
 const TURNS_MAX: usize = 8;
 
+/// Up to so many blocks, a message is copied, so that all of it lies side by side.
+const COPIED_MAX: usize = 4;
+
+type Block = [u8; BLOCK];
+
+/// Blocks that are no part of the data: those that a tail was filled up to, and the ends of messages.
+#[derive(Default)]
+pub(crate) struct Arena(Vec<Block>);
+
+impl Arena {
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// Blocks for one chain: what fills up its tail, whole blocks of the data, and its end.
 pub(crate) struct Feed<'a> {
-    head: Option<[u8; BLOCK]>,
-    body: &'a [[u8; BLOCK]],
-    end: ([[u8; BLOCK]; 2], usize),
+    body: &'a [Block],
+    /// Where its blocks in the arena begin.
+    first: usize,
+    heads: u8,
+    ends: u8,
 }
 
 /// Whether a message goes on after some data.
@@ -40,12 +57,39 @@ pub(crate) enum Then {
 
 impl<'a> Feed<'a> {
     /// Adds `data` to the chain, all but the work of compressing it.
-    pub(crate) fn new(chain: &mut Chain, mut data: &'a [u8], then: Then) -> Self {
-        let head = chain.top_up(&mut data).then_some(chain.tail);
+    pub(crate) fn new(chain: &mut Chain, mut data: &'a [u8], then: Then, arena: &mut Arena) -> Self {
+        let first = arena.0.len();
+        let is_full = chain.top_up(&mut data);
+        if is_full {
+            arena.0.push(chain.tail);
+        }
         let (body, rest) = blocks(data);
         chain.take(body.len(), rest);
-        let end = if then == Then::End { chain.padding() } else { ([[0; BLOCK]; 2], 0) };
-        Self { head, body, end }
+        let mut ends = 0;
+        if then == Then::End {
+            let (blocks, count) = chain.padding();
+            arena.0.extend_from_slice(&blocks[..count]);
+            ends = count as u8;
+        }
+        Self { body, first, heads: u8::from(is_full), ends }
+    }
+
+    /// All of a message.
+    pub(crate) fn message(data: &'a [u8], arena: &mut Arena) -> Self {
+        let first = arena.0.len();
+        let (mut body, mut rest) = blocks(data);
+        if body.len() < COPIED_MAX {
+            (body, rest) = (&[], data);
+        }
+        // A byte that marks the end, and the length.
+        let count = (rest.len() + 9).div_ceil(BLOCK);
+        arena.0.resize(first + count, [0; BLOCK]);
+        let end = arena.0[first..].as_flattened_mut();
+        end[..rest.len()].copy_from_slice(rest);
+        end[rest.len()] = 0x80;
+        let len_bits = (data.len() as u64).wrapping_mul(8);
+        end[count * BLOCK - 8..].copy_from_slice(&len_bits.to_le_bytes());
+        Self { body, first, heads: 0, ends: count as u8 }
     }
 }
 
@@ -53,27 +97,35 @@ impl<'a> Feed<'a> {
 pub(crate) struct Job<'a> {
     /// The state of the chain; the final one after [`run`].
     pub(crate) words: [u32; 4],
-    runs: [&'a [[u8; BLOCK]]; 3],
+    /// The blocks that come next and lie side by side; not empty before the end.
+    run: &'a [Block],
+    /// Those that come after them; the second is empty if the first is.
+    later: [&'a [Block]; 2],
     blocks_left: usize,
     counted: bool,
 }
 
 impl<'a> Job<'a> {
-    /// A job for the chain that `feed` was made with. Only what a `counted` job does counts as progress.
-    pub(crate) fn new(words: [u32; 4], feed: &'a Feed<'a>, counted: bool) -> Self {
-        let runs = [feed.head.as_slice(), feed.body, &feed.end.0[..feed.end.1]];
-        Self { words, runs, blocks_left: runs.iter().map(|run| run.len()).sum(), counted }
-    }
-
-    /// The blocks that come next and lie side by side; not empty before the end.
-    fn run(&self) -> &'a [[u8; BLOCK]] {
-        self.runs.iter().find(|run| !run.is_empty()).copied().unwrap_or_default()
+    /// A job for a chain with these words and its feed. Only what a `counted` job does counts as progress.
+    pub(crate) fn new(words: [u32; 4], feed: &Feed<'a>, arena: &'a Arena, counted: bool) -> Self {
+        let (head, end) =
+            arena.0[feed.first..][..usize::from(feed.heads + feed.ends)].split_at(feed.heads.into());
+        let blocks_left = head.len() + feed.body.len() + end.len();
+        let [run, later @ ..] = match (head, feed.body) {
+            ([], []) => [end, &[], &[]],
+            ([], body) => [body, end, &[]],
+            (head, []) => [head, end, &[]],
+            (head, body) => [head, body, end],
+        };
+        Self { words, run, later, blocks_left, counted }
     }
 
     fn skip(&mut self, count: usize) {
         self.blocks_left -= count;
-        if let Some(run) = self.runs.iter_mut().find(|run| !run.is_empty()) {
-            *run = &run[count..];
+        self.run = &self.run[count..];
+        if self.run.is_empty() {
+            [self.run, self.later[0]] = self.later;
+            self.later[1] = &[];
         }
     }
 }
@@ -93,7 +145,9 @@ pub(crate) fn run(
     // The lengths come along, because looking them up would cost more than the rest of the sort.
     let lens = jobs.iter().enumerate().map(|(id, job)| (job.blocks_left, id));
     let mut order: Vec<(usize, usize)> = lens.filter(|&(blocks_left, _)| blocks_left > 0).collect();
-    order.sort_unstable_by(|a, b| b.cmp(a));
+    if !order.is_sorted_by(|a, b| a.0 >= b.0) {
+        order.sort_unstable_by(|a, b| b.cmp(a));
+    }
     let blocks_left = order.iter().map(|&(blocks_left, _)| blocks_left).sum();
     let mut schedule =
         Schedule { kernel, jobs, waiting: order.into_iter(), active: Vec::new(), blocks_left, tick };
@@ -144,35 +198,41 @@ impl Schedule<'_, '_> {
     fn wide_with(&mut self, width: usize) -> Result<(), Error> {
         let mut states = [0; 4 * LANES_MAX];
         let states = &mut states[..4 * width];
+        let count_active = self.active.len();
+        let mut runs: [&[Block]; LANES_MAX] = [&[]; LANES_MAX];
         for (lane, &id) in self.active.iter().enumerate() {
-            load(states, lane, self.jobs[id].words);
+            let job = &self.jobs[id];
+            load(states, lane, job.words);
+            runs[lane] = job.run;
         }
         let mut may_go_on = true;
         while may_go_on && self.wide_pays() {
-            let mut data = [self.jobs[self.active[0]].run(); LANES_MAX];
-            for (run, &id) in data.iter_mut().zip(&self.active) {
-                *run = self.jobs[id].run();
-            }
-            let data = &data[..width];
-            let count = data.iter().map(|run| run.len()).min().unwrap_or(0).min(CALL_BLOCKS_MAX);
-            self.kernel.lanes(states, data, count);
+            // Lanes without a job do again what the first one does.
+            let first = runs[0];
+            runs[count_active..width].fill(first);
+            let shortest = runs[..count_active].iter().map(|run| run.len()).min();
+            let count = shortest.unwrap_or(0).min(CALL_BLOCKS_MAX);
+            self.kernel.lanes(states, &runs[..width], count);
             let mut bytes = 0;
-            for lane in 0..self.active.len() {
+            for lane in 0..count_active {
                 let job = &mut self.jobs[self.active[lane]];
                 job.skip(count);
                 bytes += if job.counted { (count * BLOCK) as u64 } else { 0 };
+                runs[lane] = job.run;
                 if job.blocks_left == 0 {
                     job.words = stored(states, lane);
                     match self.waiting.next() {
                         Some((_, next)) => {
                             self.active[lane] = next;
-                            load(states, lane, self.jobs[next].words);
+                            let job = &self.jobs[next];
+                            load(states, lane, job.words);
+                            runs[lane] = job.run;
                         }
                         None => may_go_on = false,
                     }
                 }
             }
-            self.blocks_left -= count * self.active.len();
+            self.blocks_left -= count * count_active;
             (self.tick)(bytes)?;
         }
         for (lane, &id) in self.active.iter().enumerate() {
@@ -194,13 +254,13 @@ impl Schedule<'_, '_> {
             match self.active[..] {
                 [] => return Ok(()),
                 [only] => {
-                    let run = self.jobs[only].run();
+                    let run = self.jobs[only].run;
                     let count = run.len().min(4 * CALL_BLOCKS_MAX);
                     self.kernel.single(&mut self.jobs[only].words, &run[..count]);
                     self.skip(&[only], count)?;
                 }
                 [first, second, ..] => {
-                    let (run_a, run_b) = (self.jobs[first].run(), self.jobs[second].run());
+                    let (run_a, run_b) = (self.jobs[first].run, self.jobs[second].run);
                     let count = run_a.len().min(run_b.len()).min(CALL_BLOCKS_MAX);
                     let (mut a, mut b) = (self.jobs[first].words, self.jobs[second].words);
                     self.kernel.pair(&mut a, &mut b, &run_a[..count], &run_b[..count]);

@@ -16,6 +16,9 @@ use crate::{
     chain::{BLOCK, Chain},
 };
 
+/// The longest message whose length in bits MD5 and SHA-1 can tell, in bytes.
+const LEN_MAX: u64 = u64::MAX / 8;
+
 impl OnePass {
     /// Everything that [`restore`](Self::restore) needs to go on from here, in 0.2 KiB and 16 bytes for each
     /// slice.
@@ -25,7 +28,7 @@ impl OnePass {
         let mut out = Writer(Vec::new());
         out.u64(self.slice_size.get());
         self.whole.save(&mut out);
-        self.slice.save(&mut out);
+        self.slice().save(&mut out);
         out.u64(self.slices.len() as u64);
         for slice in &self.slices {
             out.bytes(slice);
@@ -47,7 +50,16 @@ impl OnePass {
     /// [`ErrorKind::State`] when the bytes cannot be a saved pass, and [`ErrorKind::Kernel`] when the environment names
     /// a kernel that cannot be used.
     pub fn restore(saved: &[u8]) -> Result<Self, Error> {
-        let kernel = Kernel::from_env()?;
+        Self::restore_with_kernel(saved, Kernel::from_env()?)
+    }
+
+    /// Like [`restore`](Self::restore), with a kernel of the caller's choice. It need not be the one that the
+    /// pass was begun with.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::State`] when the bytes cannot be a saved pass.
+    pub fn restore_with_kernel(saved: &[u8], kernel: Kernel) -> Result<Self, Error> {
         let damaged = || Error::new(ErrorKind::State, "the saved state is damaged; hash from the start");
         Self::read(&mut Reader(saved), kernel).ok_or_else(damaged)
     }
@@ -59,22 +71,31 @@ impl OnePass {
         let slices: Vec<[u8; 16]> = (0..count).map_while(|_| from.array()).collect();
         let sha1 = match from.array()? {
             [0] => None,
-            [1] => {
-                let state =
-                    SerializedState::<Sha1>::try_from(from.bytes(SerializedState::<Sha1>::default().len())?)
-                        .ok()?;
-                Some(Sha1::deserialize(&state).ok()?)
-            }
+            [1] => Some(restore_sha1(from, whole.len)?),
             _ => return None,
         };
-        // Each full slice but the last one has ended: it ends when the byte after it comes.
+        // Each full slice but the last one has ended: it ends when the byte after it comes. Until the first one
+        // has, the slice is the whole.
         let covered = (count as u64).checked_mul(slice_size.get())?.checked_add(slice.len)?;
         let plausible = slices.len() == count
             && from.0.is_empty()
             && covered == whole.len
-            && slice.len <= slice_size.get();
+            && whole.len <= LEN_MAX
+            && slice.len <= slice_size.get()
+            && if count == 0 { slice == whole } else { slice.len > 0 };
         plausible.then_some(Self { kernel, slice_size, whole, slice, slices, sha1 })
     }
+}
+
+/// A SHA-1 in progress, if it has taken `len` bytes.
+///
+/// The `sha1` crate keeps five words, the number of whole blocks, the number of bytes after them, and these.
+fn restore_sha1(from: &mut Reader, len: u64) -> Option<Sha1> {
+    let bytes = from.bytes(SerializedState::<Sha1>::default().len())?;
+    let mut counts = Reader(bytes.get(20..)?);
+    let (blocks, [rest]) = (counts.u64()?, counts.array()?);
+    let sha1 = Sha1::deserialize(&SerializedState::<Sha1>::try_from(bytes).ok()?).ok()?;
+    (blocks.checked_mul(BLOCK as u64)?.checked_add(rest.into())? == len).then_some(sha1)
 }
 
 impl Chain {

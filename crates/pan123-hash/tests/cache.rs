@@ -298,3 +298,38 @@ fn what_is_no_saved_state_is_refused() {
     longer.push(0);
     assert_eq!(OnePass::restore(&longer).unwrap_err().kind(), ErrorKind::State);
 }
+
+/// The bytes of a saved pass without SHA-1: slice size, both chains without a tail, and empty slice MD5s.
+fn saved(slice_size: u64, whole_len: u64, slice_len: u64, count: u64) -> Vec<u8> {
+    let chain = |len: u64| [&[7; 16][..], &len.to_le_bytes(), &[0; 64]].concat();
+    let slices = vec![0; 16 * count as usize];
+    [&slice_size.to_le_bytes()[..], &chain(whole_len), &chain(slice_len), &count.to_le_bytes(), &slices, &[0]]
+        .concat()
+}
+
+#[test]
+fn a_saved_state_that_no_pass_can_be_in_is_refused() {
+    for good in [saved(64, 64, 64, 0), saved(64, 192, 64, 2), saved(u64::MAX, 1 << 50, 1 << 50, 0)] {
+        let mut pass = OnePass::restore(&good).unwrap();
+        pass.update(&[7; 200]);
+        pass.finish();
+    }
+    for bad in [
+        // A slice ends when the byte after it comes, so the last one is never empty.
+        saved(64, 64, 0, 1),
+        saved(64, 192, 128, 1),
+        saved(128, 128, 64, 1),
+        saved(64, 64, 0, 0),
+        // Longer than MD5 can tell.
+        saved(u64::MAX, u64::MAX - 63, u64::MAX - 63, 0),
+        saved(u64::MAX, 1 << 61, 1 << 61, 0),
+    ] {
+        assert_eq!(OnePass::restore(&bad).unwrap_err().kind(), ErrorKind::State, "{bad:?}");
+    }
+    // A SHA-1 of other bytes than the MD5s.
+    let mut pass = OnePass::new(bytes(64)).sha1();
+    pass.update(&random(200));
+    let (long, short) = (pass.save(), OnePass::new(bytes(64)).sha1().save());
+    let mixed = [&long[..long.len() - 92], &short[short.len() - 92..]].concat();
+    assert_eq!(OnePass::restore(&mixed).unwrap_err().kind(), ErrorKind::State);
+}

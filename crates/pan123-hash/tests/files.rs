@@ -115,6 +115,7 @@ fn only_regular_files_are_hashed_and_nothing_blocks() {
         ("/dev/null".into(), ErrorKind::NotAFile, "device"),
         (dir.path("nothing"), ErrorKind::NotFound, "no such file"),
         (dir.path("dangling"), ErrorKind::NotFound, "no such file"),
+        (dir.file("file", b"").join("below"), ErrorKind::NotFound, "no such file"),
         (dir.path("a\0b"), ErrorKind::Read, "open"),
     ] {
         for result in both(&path, &Options::new(bytes(1))) {
@@ -204,8 +205,68 @@ fn a_file_that_is_written_to_is_an_error() {
 }
 
 #[test]
+fn a_file_that_is_written_to_and_given_its_old_time_is_an_error() {
+    use std::os::unix::fs::FileExt;
+    for error in disturbed(|path| {
+        let time = fs::metadata(path).unwrap().modified().unwrap();
+        let file = open_to_write(path);
+        file.write_all_at(b"new", 5).unwrap();
+        file.set_modified(time).unwrap();
+    }) {
+        assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
+    }
+}
+
+/// Files of `/proc` have a size of 0 and are not empty.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_unknown_size_is_an_error() {
+    for result in both(Path::new("/proc/version"), &Options::new(bytes(1))) {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Grown);
+        assert!(error.to_string().contains("the system does not know its size"), "{error}");
+    }
+}
+
+#[test]
+fn a_large_file_among_small_ones_has_the_digests_of_its_bytes() {
+    let dir = Dir::new();
+    let data = random(9 * MIB + 1);
+    for slice_size in [1 << 24, 1_000_003, MIB as u64, 4097, 700] {
+        let mut paths: Vec<_> = (0..200).map(|i| dir.file(&i.to_string(), &data[..i * 77])).collect();
+        paths.insert(fastrand::usize(..200), dir.file("large", &data));
+        let seen = Mutex::new(Vec::new());
+        let note = |bytes| seen.lock().unwrap().push(bytes);
+        let got = many(&paths, &Options::new(bytes(slice_size)).sha1(true).progress(&note));
+        for (path, result) in paths.iter().zip(got) {
+            let (data, mut digests) = (fs::read(path).unwrap(), result.unwrap());
+            assert_eq!(
+                digests.sha1.take(),
+                hash_file(path, &Options::new(bytes(9)).sha1(true)).unwrap().sha1
+            );
+            assert_eq!(digests, expected(&data, slice_size), "{} {slice_size}", data.len());
+        }
+        let seen = seen.into_inner().unwrap();
+        assert!(seen.is_sorted(), "{seen:?}");
+        assert_eq!(*seen.last().unwrap(), paths.iter().map(|path| fs::metadata(path).unwrap().len()).sum());
+    }
+}
+
+#[test]
 fn a_file_that_vanishes_is_an_error() {
     for error in disturbed(|path| fs::remove_file(path).unwrap()) {
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
+    for error in disturbed(|path| {
+        fs::hard_link(path, path.with_extension("other")).unwrap();
+        fs::remove_file(path).unwrap();
+    }) {
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
+    for error in disturbed(|path| {
+        fs::rename(path, path.with_extension("moved")).unwrap();
+        fs::write(path, b"new").unwrap();
+    }) {
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     }
     for error in disturbed(|path| {
@@ -245,6 +306,34 @@ fn progress_rises_to_the_size_and_cancelling_stops() {
     cancel.store(false, Ordering::Relaxed);
     assert_eq!(hash_file(&paths[0], &options).unwrap_err().kind(), ErrorKind::Cancelled);
     assert!(*last.lock().unwrap() < 8 * MIB as u64);
+}
+
+/// Gives few bytes at a time and is cancelled at the fifth read.
+struct Slow<'a> {
+    calls: AtomicUsize,
+    cancel: &'a AtomicBool,
+}
+
+impl Input for Slow<'_> {
+    fn size(&self) -> io::Result<u64> {
+        Ok(16 * MIB as u64)
+    }
+
+    fn read_at(&self, _offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        if self.calls.fetch_add(1, Ordering::Relaxed) == 4 {
+            self.cancel.store(true, Ordering::Relaxed);
+        }
+        Ok(buf.len().min(1000))
+    }
+}
+
+#[test]
+fn a_slow_input_is_not_read_any_further_after_a_cancel() {
+    let cancel = AtomicBool::new(false);
+    let slow = Slow { calls: AtomicUsize::new(0), cancel: &cancel };
+    let error = hash_input(&slow, &Options::new(bytes(1 << 24)).cancel(&cancel)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(slow.calls.into_inner(), 5);
 }
 
 /// Bytes that come as a storage may give them.

@@ -81,7 +81,9 @@ func changingFile(t *testing.T) {
 	var once sync.Once
 	reader := &changing{File: file, change: func() {
 		once.Do(func() {
-			check(t, os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)))
+			if err := os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+				t.Error(err)
+			}
 		})
 	}}
 	_, err = client(t, server, nil).Upload(t.Context(), reader, 5<<20-7, 0, "film.mkv")
@@ -230,14 +232,17 @@ func transportRequests(t *testing.T) {
 			if request.GetBody != nil {
 				// What a repetition would read is the same.
 				first, err := request.GetBody()
-				check(t, err)
+				if err != nil {
+					return nil, err
+				}
 				one, err := io.ReadAll(first)
-				check(t, err)
-				if int64(len(one)) != request.ContentLength {
-					t.Errorf("a body of %d bytes has %d", request.ContentLength, len(one))
+				if err != nil || int64(len(one)) != request.ContentLength {
+					t.Errorf("a body of %d bytes has %d (%v)", request.ContentLength, len(one), err)
 				}
 				second, err := request.GetBody()
-				check(t, err)
+				if err != nil {
+					return nil, err
+				}
 				mu.Lock()
 				late = append(late, second)
 				mu.Unlock()

@@ -72,6 +72,7 @@ func badOptions(t *testing.T) {
 	}{
 		"nothing to get a token from": {pan123.Options{}, "token"},
 		"an id without a secret":      {pan123.Options{ClientID: "id"}, "SECRET"},
+		"a refresh token to lose":     {pan123.Options{ClientID: "id", ClientSecret: "s", RefreshToken: "r"}, "TOKEN_CACHE"},
 		"no address":                  {pan123.Options{AccessToken: "x", BaseURL: "not an address"}, "BASE_URL"},
 		"negative slices":             {pan123.Options{AccessToken: "x", SlicesInFlight: -1}, "SlicesInFlight"},
 		"too many slices":             {pan123.Options{AccessToken: "x", SlicesInFlight: 65}, "64"},

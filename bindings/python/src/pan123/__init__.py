@@ -9,7 +9,8 @@
 """
 
 from ._bring import Request, Response, TokenSource, Transport
-from ._client import Client, hash, hash_many
+from ._client import Client
+from ._digests import hash, hash_many
 from ._errors import (
     BadName,
     CallbackError,

@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timezone
-from typing import Any, Union
+from typing import Any
 
 from . import _errors
 from ._host import Failures
@@ -16,7 +16,7 @@ from ._results import Token
 
 #: Called for every request, one call at a time per client, with the token that the service has just refused or None.
 #: Keep the token that you have, and fetch another one when it is refused.
-TokenSource = Callable[[Union[str, None]], Union[str, Token]]
+TokenSource = Callable[[str | None], str | Token]
 
 
 class TokenCallee:
@@ -61,8 +61,8 @@ class Response:
 class Request:
     """A request to be sent once, without retries and without following redirects. Lent until the transport returns.
 
-    It is a file object of the body, so it may be given to `http.client` and others as it is. Content-Length and Host are
-    the transport's to make. One of the headers is the access token: write it to no log.
+    It is a file object of the body, so it may be given to `http.client` and others as it is. Content-Length and Host
+    are the transport's to make. One of the headers is the access token: write it to no log.
     """
 
     def __init__(self, x: Any) -> None:
@@ -151,8 +151,8 @@ def _headers(x: Any, of_answer: int) -> tuple[tuple[str, str], ...]:
 
 
 #: Sends a request and returns its answer, of whatever HTTP status. Called on several threads at once. `OSError` and
-#: `http.client.HTTPException` mean that there is no answer, and the request may be repeated; anything else that it raises
-#: ends the upload.
+#: `http.client.HTTPException` mean that there is no answer, and the request may be repeated; anything else that it
+#: raises ends the upload.
 Transport = Callable[[Request], Response]
 
 

@@ -8,7 +8,7 @@ import os
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import _errors, _host, _waiting
@@ -16,8 +16,8 @@ from ._bring import TokenCallee, TransportCallee
 from ._events import Inbox, Progress, Pump
 from ._host import Failures, host, refuse_inside_callback
 from ._library import bridge, ffi, lib
-from ._options import CLIENT, UPLOAD, add_plugin, options
-from ._results import Completed, Created, Digests, Duplicate, Result, Token, Uploaded
+from ._options import CLIENT, UPLOAD, add_plugin, number_argument, options, text_argument
+from ._results import Completed, Created, Duplicate, Result, Token, Uploaded
 from ._source import AnySource, open_source
 from ._upload import Upload
 from ._waiting import Stop
@@ -34,8 +34,8 @@ class Client:
     It may be used by all threads at once, and asyncio programs use `AsyncClient`. Use it in a `with` statement or call
     `close`; a client that is let go of cancels what it has under way.
 
-    The token comes from one of: `access_token`; `client_id` with `client_secret`, and then set `token_cache`, a directory,
-    since the service allows only three tokens at a time; `token_source`, a function.
+    The token comes from one of: `access_token`; `client_id` with `client_secret`, and then set `token_cache`, a
+    directory, since the service allows only three tokens at a time; `token_source`, a function.
 
     Other arguments, all optional. Times are in seconds.
 
@@ -45,7 +45,8 @@ class Client:
     * `slices_in_flight` (0: as many as the link carries), `bytes_per_sec`, `vip_rates` (of a paying account): limits.
     * `retry_for` (60): how long to keep trying when nothing gets through.
     * `source_timeout` (30): how long one `read_at` may take. `progress_interval` (0.2): how often progress is told.
-    * `transport`: a function that sends the requests. `plugins`: pairs of a plugin's absolute path and its configuration.
+    * `transport`: a function that sends the requests. `plugins`: pairs of a plugin's absolute path and its
+      configuration.
     """
 
     def __init__(self, **given: Unpack[ClientOptions]) -> None:
@@ -136,8 +137,8 @@ class Client:
         * `source`: a path; bytes; a binary file object, from where it stands to its end; or an object with `size` and
           `read_at(offset, size)`.
         * `name`: what the file is called at the service. Default: the source's own name, if it has one.
-        * `parent_id`: the folder; 0 is the root. With `contain_dir`, `name` is a path from there on, and the service makes
-          missing folders.
+        * `parent_id`: the folder; 0 is the root. With `contain_dir`, `name` is a path from there on, and the service
+          makes missing folders.
         * `duplicate`: what happens when the name is taken. Default: the service refuses.
         * `resume_key`: names a source that is no file on disk, so that `state_dir` finds its upload in another run.
         * `progress`: called on this thread every now and then, and at the end.
@@ -175,20 +176,28 @@ class Client:
         named = name if name is not None else opened.name
         if named is None:
             raise TypeError("name is needed: this source has none of its own")
-        words = _text("name", named)
+        words = text_argument("name", named)
 
         def new(number: int, out: Any, slot: Any) -> int:
             return int(
                 lib.pan123_upload_new(
-                    self._handle, opened.handle, _number("parent_id", parent_id, -(2**63), 2**63), words, len(words), chosen, number, out, slot
+                    self._handle,
+                    opened.handle,
+                    number_argument("parent_id", parent_id, -(2**63), 2**63),
+                    words,
+                    len(words),
+                    chosen,
+                    number,
+                    out,
+                    slot,
                 )
             )
 
         return self._start(new, opened)
 
     def resume(self, source: AnySource, state: bytes, *, resume_key: str | None = None) -> Upload:
-        """Starts an upload that goes on where another one stopped. `state` is from `Upload.export`, and says where the file
-        goes. If the source is not the same any more the upload starts over."""
+        """Starts an upload that goes on where another one stopped. `state` is from `Upload.export`, and says where the
+        file goes. If the source is not the same any more the upload starts over."""
         self._alive()
         chosen = options(UPLOAD, {"resume_key": resume_key})
         opened = open_source(source)
@@ -208,8 +217,8 @@ class Client:
         upload.start()
         return upload
 
-    # The service's own calls: one request each, not repeated. `retryable` and `retry_after` of what they raise say whether
-    # to make them again.
+    # The service's own calls: one request each, not repeated. `retryable` and `retry_after` of what they raise say
+    # whether to make them again.
 
     def token(self) -> Token:
         """The access token that requests are made with."""
@@ -231,9 +240,16 @@ class Client:
     ) -> Created:
         """Announces a file. `etag` is the MD5 of the whole in hex, from `hash`."""
         chosen = options(UPLOAD, {"duplicate": duplicate, "contain_dir": contain_dir})
-        words, digest = _text("name", name), _text("etag", etag)
+        words, digest = text_argument("name", name), text_argument("etag", etag)
         return self._ask(
-            lib.pan123_api_create, _number("parent_id", parent_id, -(2**63), 2**63), words, len(words), digest, len(digest), _number("size", size), chosen
+            lib.pan123_api_create,
+            number_argument("parent_id", parent_id, -(2**63), 2**63),
+            words,
+            len(words),
+            digest,
+            len(digest),
+            number_argument("size", size),
+            chosen,
         ).created()
 
     def slice(
@@ -247,12 +263,20 @@ class Client:
         size: int | None = None,
         md5: str | None = None,
     ) -> None:
-        """Sends one slice: `size` bytes from `offset` on, by default all of `source`, which for a path or a `read_at` object
-        has to be said. `slice_no` counts from 1; `md5` is that of these bytes, and is computed if it is not given. A slice
-        that the service has already is no error."""
-        where, which = _text("server", server), _text("preupload_id", preupload_id)
-        digest = ffi.NULL if md5 is None else _text("md5", md5)
-        head = (where, len(where), which, len(which), _number("slice_no", slice_no, 0, 2**32), digest, 0 if md5 is None else len(digest))
+        """Sends one slice: `size` bytes from `offset` on, by default all of `source`, which for a path or a `read_at`
+        object has to be said. `slice_no` counts from 1; `md5` is that of these bytes, and is computed if it is not
+        given. A slice that the service has already is no error."""
+        where, which = text_argument("server", server), text_argument("preupload_id", preupload_id)
+        digest = ffi.NULL if md5 is None else text_argument("md5", md5)
+        head = (
+            where,
+            len(where),
+            which,
+            len(which),
+            number_argument("slice_no", slice_no, 0, 2**32),
+            digest,
+            0 if md5 is None else len(digest),
+        )
         if isinstance(source, (bytes, bytearray, memoryview)):
             view = memoryview(source).cast("B")
             end = len(view) if size is None else offset + size
@@ -264,11 +288,17 @@ class Client:
         if size is None:
             raise TypeError("size is needed: only of bytes it is known")
         opened = open_source(source)
-        self._do(lib.pan123_api_slice_from, *head, opened.handle, _number("offset", offset), _number("size", size))
+        self._do(
+            lib.pan123_api_slice_from,
+            *head,
+            opened.handle,
+            number_argument("offset", offset),
+            number_argument("size", size),
+        )
 
     def complete(self, preupload_id: str) -> Completed:
         """Asks the service to put the slices together and to check them."""
-        which = _text("preupload_id", preupload_id)
+        which = text_argument("preupload_id", preupload_id)
         return self._ask(lib.pan123_api_complete, which, len(which)).completed()
 
     def single(
@@ -285,12 +315,12 @@ class Client:
         """Sends a whole file of up to 1 GiB in one request. `server` is from `domain`, `etag` from `hash`."""
         chosen = options(UPLOAD, {"duplicate": duplicate, "contain_dir": contain_dir})
         opened = open_source(source)
-        where, words, digest = _text("server", server), _text("name", name), _text("etag", etag)
+        where, words, digest = text_argument("server", server), text_argument("name", name), text_argument("etag", etag)
         return self._ask(
             lib.pan123_api_single,
             where,
             len(where),
-            _number("parent_id", parent_id, -(2**63), 2**63),
+            number_argument("parent_id", parent_id, -(2**63), 2**63),
             words,
             len(words),
             digest,
@@ -320,47 +350,6 @@ class Client:
     def _alive(self) -> None:
         if self._pid != os.getpid():
             raise _errors.forked()
-
-
-def hash(source: AnySource, *, slice_size: int = 0, sha1: bool = False) -> Digests:
-    """Digests of a source, each byte read once. `slice_size` is what `Client.create` answered; 0 means 16 MiB, which is what
-    the service has always answered."""
-    return hash_many([source], slice_size=slice_size, sha1=sha1)[0]
-
-
-def hash_many(sources: Iterable[AnySource], *, slice_size: int = 0, sha1: bool = False) -> list[Digests]:
-    """Digests of several sources, computed side by side. Raises for the first source that fails."""
-    opened = [open_source(source) for source in sources]
-    handles = ffi.new("pan123_source *[]", [one.handle for one in opened])
-    out = ffi.new("pan123_result *[]", max(len(opened), 1))
-    flags = lib.PAN123_HASH_SHA1 if sha1 else 0
-
-    def made(stop: Stop) -> list[Digests]:
-        slot = _errors.error_slot()
-        status = lib.pan123_hash(handles, len(opened), _number("slice_size", slice_size), flags, stop.handle, out, slot)
-        results = [Result(out[i]) if out[i] != ffi.NULL else None for i in range(len(opened))]
-        if status != lib.PAN123_OK:
-            error = _errors.exception(status, slot[0])
-            for one in opened:
-                error = one.failures.explain(error)
-            raise error
-        return [result.digests() for result in results if result is not None]
-
-    return _waiting.call(made)
-
-
-def _text(what: str, value: str) -> bytes:
-    if not isinstance(value, str):
-        raise TypeError(f"{what}: a str, not {type(value).__name__}")
-    return value.encode("utf-8", "surrogateescape")
-
-
-def _number(what: str, value: int, least: int = 0, limit: int = 2**64) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"{what}: an int, not {type(value).__name__}")
-    if not least <= value < limit:
-        raise _errors.InvalidArgument(f"{what}: {value} is out of range")
-    return value
 
 
 # ---- The end: of a client, of the process, and of the process in a fork's child. ----

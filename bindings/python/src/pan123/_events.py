@@ -1,4 +1,5 @@
-"""Events of uploads: taken from the library's queue by one thread for each client, and given to the upload they are of."""
+"""Events of uploads: taken from the library's queue by one thread for each client, and given to the upload they are
+of."""
 
 from __future__ import annotations
 
@@ -56,8 +57,8 @@ class Progress:
 class Event:
     """News of an upload."""
 
-    #: `STATE`, `PROGRESS`, `SLICE`, `RETRY`, `LOG`, or one of the last ones: `COMPLETED`, `FAILED`, `CANCELLED`, `PAUSED`.
-    #: There may be others in time.
+    #: `STATE`, `PROGRESS`, `SLICE`, `RETRY`, `LOG`, or one of the last ones: `COMPLETED`, `FAILED`, `CANCELLED`,
+    #: `PAUSED`. There may be others in time.
     kind: str
     #: Counts up per upload, from 1. A gap means that events were left out.
     seq: int

@@ -1,8 +1,8 @@
 """What the program brings: its calls are taken from the bridge by threads of Python's own.
 
 A thread of the library never enters the interpreter, since the interpreter may be ending at that moment. It waits in C
-instead; see `native/bridge.h`. The threads here come when something is lent to the library, become more while calls block,
-and end when nothing is lent any more.
+instead; see `native/bridge.h`. The threads here come when something is lent to the library, become more while calls
+block, and end when nothing is lent any more.
 """
 
 from __future__ import annotations

@@ -53,7 +53,9 @@ def check(library: Any, name: str) -> None:
     try:
         fits = library.pan123_abi_check(wanted) == library.PAN123_OK
     except (AttributeError, ffi.error):
-        raise LibraryError(f"{name} is not libpan123, or one from before 0.1. Install libpan123 0.1.", name="pan123") from None
+        raise LibraryError(
+            f"{name} is not libpan123, or one from before 0.1. Install libpan123 0.1.", name="pan123"
+        ) from None
     if fits:
         return
     has = "an unknown one"

@@ -123,3 +123,17 @@ def add_plugin(made: Any, where: str | os.PathLike[str], config: str | None) -> 
     slot = _errors.error_slot()
     size = 0 if config is None else len(words)
     _errors.check(lib.pan123_options_add_plugin(made, place, len(place), words, size, slot), slot)
+
+
+def text_argument(what: str, value: str) -> bytes:
+    if not isinstance(value, str):
+        raise TypeError(f"{what}: a str, not {type(value).__name__}")
+    return value.encode("utf-8", "surrogateescape")
+
+
+def number_argument(what: str, value: int, least: int = 0, limit: int = 2**64) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{what}: an int, not {type(value).__name__}")
+    if not least <= value < limit:
+        raise _errors.InvalidArgument(f"{what}: {value} is out of range")
+    return value

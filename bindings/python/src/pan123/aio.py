@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from . import _client
+from . import _client, _digests
 from ._events import Event, Progress
 from ._results import Completed, Created, Digests, Duplicate, Token, Uploaded
 from ._source import AnySource
@@ -302,9 +301,9 @@ class AsyncClient:
 
 async def hash(source: AnySource, *, slice_size: int = 0, sha1: bool = False) -> Digests:
     """Digests of a source. As `pan123.hash`."""
-    return await _in_thread(lambda: _client.hash(source, slice_size=slice_size, sha1=sha1))
+    return await _in_thread(lambda: _digests.hash(source, slice_size=slice_size, sha1=sha1))
 
 
 async def hash_many(sources: Iterable[AnySource], *, slice_size: int = 0, sha1: bool = False) -> list[Digests]:
     """Digests of several sources, computed side by side. As `pan123.hash_many`."""
-    return await _in_thread(lambda: _client.hash_many(sources, slice_size=slice_size, sha1=sha1))
+    return await _in_thread(lambda: _digests.hash_many(sources, slice_size=slice_size, sha1=sha1))

@@ -6,6 +6,9 @@ public struct Configuration: Sendable {
     public var accessToken: String?
     /// Id and secret of a developer account, to get access tokens with.
     public var login: Login?
+    /// An OAuth2 refresh token, with the id and secret of an app as `login`. Needs `tokenCache`, which keeps the token that
+    /// comes in its place each time: it works once.
+    public var refreshToken: String?
     /// A token provider of your own; it wins over `accessToken` and `login`.
     public var tokens: (any TokenProvider)?
     /// Folder that keeps the token made with `login` (file mode 0600), shared by all processes that name it. Without
@@ -76,6 +79,7 @@ public struct Configuration: Sendable {
         try options.set(PAN123_OPT_ACCESS_TOKEN, accessToken)
         try options.set(PAN123_OPT_CLIENT_ID, login?.clientID)
         try options.set(PAN123_OPT_CLIENT_SECRET, login?.secret)
+        try options.set(PAN123_OPT_REFRESH_TOKEN, refreshToken)
         try options.set(PAN123_OPT_TOKEN_CACHE, tokenCache)
         try options.set(PAN123_OPT_STATE_DIR, stateDirectory)
         try options.set(PAN123_OPT_BASE_URL, baseURL)

@@ -2,8 +2,9 @@ import CPan123
 
 /// A place of your own where unfinished uploads are remembered: bytes under a key, one entry per upload.
 ///
-/// Called on threads of the library; calls for different keys overlap, and may block. An upload goes on without its
-/// store if that fails, and can then not be resumed by another run. Keys are 1 to 64 characters of `a-z`, `0-9` and `-`.
+/// Called on threads of the library; calls for different keys overlap, and may block. An upload whose `load` fails ends
+/// with ``Pan123Error/Kind/store``; one whose `save` or `remove` fails goes on, says so in an event, and can then not be
+/// resumed by another run. Keys are 1 to 64 characters of `a-z`, `0-9` and `-`.
 public protocol ResumeStore: Sendable {
     /// What was saved last under `key`; `nil` if there is no such key.
     func load(_ key: String) throws -> [UInt8]?

@@ -44,7 +44,7 @@ extension Tests {
             try #require(missing.output.contains("Install libpan123"), "\(missing.output)")
 
             // The example, in place of the program.
-            let example = try Data(contentsOf: root.appendingPathComponent("examples/swift/slice.swift"))
+            let example = try Data(contentsOf: root.appendingPathComponent("examples/swift/slice/slice.swift"))
             try example.write(to: sources.appendingPathComponent("main.swift"))
             try build(program)
             let client = try emulator.client()

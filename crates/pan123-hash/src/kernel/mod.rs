@@ -116,15 +116,22 @@ impl Kernel {
 
     /// The kernel that the environment variable `PAN123_HASH_KERNEL` names, or the best one if it is not set.
     ///
+    /// The variable is read once per process, or until it names a kernel that can be used.
+    ///
     /// # Errors
     ///
     /// As [`by_name`](Self::by_name).
     pub fn from_env() -> Result<Self, Error> {
-        match std::env::var_os(VARIABLE) {
-            Some(name) if !name.is_empty() => Self::by_name(&name.to_string_lossy())
-                .map_err(|error| Error::new(error.kind(), format!("{VARIABLE}: {error}"))),
-            _ => Ok(Self::best()),
+        static CHOSEN: OnceLock<Kernel> = OnceLock::new();
+        if let Some(chosen) = CHOSEN.get() {
+            return Ok(*chosen);
         }
+        let kernel = match std::env::var_os(VARIABLE) {
+            Some(name) if !name.is_empty() => Self::by_name(&name.to_string_lossy())
+                .map_err(|error| Error::new(error.kind(), format!("{VARIABLE}: {error}")))?,
+            _ => Self::best(),
+        };
+        Ok(*CHOSEN.get_or_init(|| kernel))
     }
 
     /// The kernel of this name.

@@ -61,10 +61,17 @@ fn lanes_count_beyond_4_gib_and_go_on_from_any_tail() {
             for then in [Then::More, Then::More, Then::End] {
                 let datas: Vec<_> = (0..count).map(|_| random(fastrand::usize(0..300))).collect();
                 let words: Vec<_> = ours.iter().map(|chain| chain.words).collect();
-                let feeds: Vec<_> =
-                    ours.iter_mut().zip(&datas).map(|(chain, data)| Feed::new(chain, data, then)).collect();
-                let mut jobs: Vec<_> =
-                    words.into_iter().zip(&feeds).map(|(words, feed)| Job::new(words, feed, true)).collect();
+                let mut arena = Arena::default();
+                let feeds: Vec<_> = ours
+                    .iter_mut()
+                    .zip(&datas)
+                    .map(|(chain, data)| Feed::new(chain, data, then, &mut arena))
+                    .collect();
+                let mut jobs: Vec<_> = words
+                    .into_iter()
+                    .zip(&feeds)
+                    .map(|(words, feed)| Job::new(words, feed, &arena, true))
+                    .collect();
                 run(kernel, &mut jobs, &mut |_| Ok(())).unwrap();
                 for ((chain, job), (theirs, data)) in
                     ours.iter_mut().zip(&jobs).zip(theirs.iter_mut().zip(&datas))

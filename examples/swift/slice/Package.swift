@@ -4,10 +4,10 @@ import PackageDescription
 let package = Package(
     name: "examples",
     platforms: [.macOS(.v15)],
-    dependencies: [.package(name: "pan123", path: "../../bindings/swift")],
+    dependencies: [.package(path: "../../../bindings/swift")],
     targets: [
         .executableTarget(
-            name: "slice", dependencies: [.product(name: "Pan123", package: "pan123")], path: ".",
+            name: "slice", dependencies: [.product(name: "Pan123", package: "swift")], path: ".",
             sources: ["slice.swift"])
     ],
     swiftLanguageModes: [.v6]
