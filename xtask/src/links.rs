@@ -52,7 +52,7 @@ struct Case {
 
 #[rustfmt::skip]
 const CASES: [Case; 8] = [
-    Case { mbit: 1.0, then: None, slices: 2, servers: 1, quick: true },
+    Case { mbit: 1.0, then: None, slices: 1, servers: 1, quick: true },
     Case { mbit: 2.0, then: None, slices: 2, servers: 2, quick: false },
     Case { mbit: 2.5, then: None, slices: 3, servers: 2, quick: false },
     Case { mbit: 4.0, then: None, slices: 3, servers: 2, quick: true },
@@ -172,7 +172,8 @@ impl Run<'_> {
         ensure!(ended.code == Some(5) && failed["kind"] == "slow_uplink", "{failed}");
         let figures: Vec<f64> =
             message.split(" Mbit/s").filter_map(|before| before.rsplit(' ').next()?.parse().ok()).collect();
-        let right = |made: f64| (self.case.mbit * 0.8..=self.case.mbit).contains(&made);
+        // The client knows what its kernel has taken, and not to the byte what has left it.
+        let right = |made: f64| (self.case.mbit * 0.85..=self.case.mbit * 1.15).contains(&made);
         let [made, needed] = figures[..] else { bail!("no two figures: {message}") };
         ensure!(right(made) && (needed - NEEDED).abs() < 0.01, "{message}");
         Ok(format!("after {:.0} s: {message}", ended.elapsed.as_secs_f64()))
