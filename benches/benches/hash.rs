@@ -5,11 +5,19 @@
 //! * `two_passes_…`: the same, as it is done without us: each byte hashed twice.
 //! * `buffers_…`: the MD5 of each of many buffers in memory.
 //! * `files_…`: the MD5 of each of many files in the page cache, by the clock on the wall; `peer-read` only
-//!   reads them.
+//!   reads them, on as many threads as we do.
 //!
 //! All but the files are measured in CPU time of the one thread that works.
 
-use std::{fs, hint::black_box, num::NonZeroU64, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    hint::black_box,
+    num::NonZeroU64,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
 
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::Measurement};
 use md5::Digest;
@@ -55,6 +63,7 @@ fn main() {
     let mut cpu = settings(Criterion::default().with_measurement(CpuTime));
     let data = random(64 * MIB);
     one_stream(&mut cpu, &data);
+    long_stream(&mut cpu, &data);
     buffers(&mut cpu, &data);
     cpu.final_summary();
     let mut wall = settings(Criterion::default());
@@ -107,7 +116,8 @@ fn one_stream(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
         }
         for kernel in Kernel::available() {
             // The others have the same code for one stream.
-            if !["portable", "scalar", "avx512", "neon"].contains(&kernel.name()) {
+            let has_own_code = ["portable", "scalar", "avx512", "neon"].contains(&kernel.name());
+            if !has_own_code && kernel != Kernel::best() {
                 continue;
             }
             group(criterion, kernel.name(), len).bench_function(format!("one_pass_{name}"), |b| {
@@ -127,6 +137,23 @@ fn one_stream(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
             });
         }
     }
+}
+
+/// One pass over 1 GiB in slices of 16 MiB, next to the fastest etag alone. More rivals would take minutes.
+fn long_stream(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
+    const LEN: usize = 1 << 30;
+    let pieces = || std::iter::repeat_n(data, LEN / data.len());
+    group(criterion, "peer-md5-many", LEN).bench_function("etag_1_gib", |b| {
+        b.iter(|| pieces().for_each(|piece| _ = black_box(md5_many::md5(piece))));
+    });
+    let kernel = Kernel::best();
+    group(criterion, kernel.name(), LEN).bench_function("one_pass_1_gib", |b| {
+        b.iter(|| {
+            let mut pass = OnePass::with_kernel(slice_size(16 * MIB), kernel);
+            pieces().for_each(|piece| pass.update(piece));
+            black_box(pass.finish())
+        });
+    });
 }
 
 fn buffers(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
@@ -171,10 +198,12 @@ fn buffers(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
 }
 
 fn files(criterion: &mut Criterion, data: &[u8]) {
+    let mut random = fastrand::Rng::with_seed(123);
     let cases = [
         ("10000_of_4_kib", vec![4 * KIB; 10_000]),
-        ("640_of_100_kib", vec![100 * KIB; 640]),
-        ("16_of_4_mib", vec![4 * MIB; 16]),
+        ("1000_of_100_kib", vec![100 * KIB; 1000]),
+        ("100_of_4_mib", vec![4 * MIB; 100]),
+        ("mixed", (0..300).map(|_| random.usize(0..512 * KIB)).collect()),
         ("1_of_256_mib", vec![256 * MIB]),
     ];
     let best = Kernel::best();
@@ -184,7 +213,7 @@ fn files(criterion: &mut Criterion, data: &[u8]) {
         let paths = write_files(&folder, data, &lens);
         let case = format!("files_{name}");
         group(criterion, "peer-read", bytes).bench_function(&case, |b| {
-            b.iter(|| paths.iter().for_each(|path| drop(black_box(fs::read(path)))));
+            b.iter(|| read_all(&paths));
         });
         group(criterion, "peer-md-5", bytes).bench_function(&case, |b| {
             b.iter(|| {
@@ -211,6 +240,18 @@ fn files(criterion: &mut Criterion, data: &[u8]) {
             });
         }
     }
+}
+
+/// Reads all files on as many threads as [`hash_many`] has.
+fn read_all(paths: &[PathBuf]) {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(4).min(paths.len());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
+            black_box(fs::read(path).expect("a file"));
+        }
+    };
+    thread::scope(|scope| (0..threads).for_each(|_| _ = scope.spawn(work)));
 }
 
 fn write_files(folder: &TempDir, data: &[u8], lens: &[usize]) -> Vec<PathBuf> {

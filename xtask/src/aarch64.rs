@@ -62,8 +62,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn test_arguments() -> [&'static str; 6] {
-    ["test", "--no-fail-fast", "--target", TARGET, "--package", "pan123-hash"]
+fn test_arguments() -> [&'static str; 7] {
+    // Debian's Rust is older than AVX-512 asks for, and new enough for the rest.
+    ["test", "--no-fail-fast", "--ignore-rust-version", "--target", TARGET, "--package", "pan123-hash"]
 }
 
 fn test_variables() -> [(&'static str, String); 2] {

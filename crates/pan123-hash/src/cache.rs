@@ -19,7 +19,7 @@
 //! if, when hashing began, the file had been left alone for longer than a step: 0.1 s where the file system
 //! keeps fractions of a second (the clock of Linux moves every 1 to 10 ms), and 2.1 s where it seems to keep
 //! whole seconds (FAT keeps every other one). From then on any write gets another time. A file stamped in the
-//! future is never kept.
+//! future is never kept, nor is one from before 1970.
 //!
 //! What no rule can see: a program that writes through a memory map is stamped when it first touches a page,
 //! not at each write, and whoever can set the clock back can make two writes look like one.
@@ -28,7 +28,8 @@
 //!
 //! One small file for each path and slice size, written under another name and renamed, so that a reader sees
 //! all of it or nothing, however many processes there are. Each ends with a checksum; one that does not match
-//! is as good as none. Nothing in here can make a digest wrong or a call fail: a cache that cannot be written
+//! is as good as none. Opening the cache removes what was left unfinished for an hour, and the oldest
+//! entries beyond 10 000. Nothing in here can make a digest wrong or a call fail: a cache that cannot be written
 //! to is not written to.
 
 use std::{
@@ -62,6 +63,12 @@ const SIZE_MIN: u64 = 1 << 20;
 /// time in between.
 const SAVE_EVERY: NonZeroU64 = NonZeroU64::new(1 << 30).expect("more than nothing");
 
+/// Entries that stay when a cache is opened.
+const ENTRIES_MAX: usize = 10_000;
+
+/// Nobody takes so long to write an entry.
+const UNFINISHED_FOR: Duration = Duration::from_secs(3600);
+
 /// What an entry begins with. The digit is the version of the format.
 const MAGIC: &[u8; 8] = b"p123ha1\n";
 
@@ -78,13 +85,14 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Cache`] when it cannot be created or is no directory.
+    /// [`ErrorKind::Cache`] when it cannot be created or is no directory. What cannot be cleaned up is left.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, Error> {
         let dir = dir.into();
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| {
             let message = format!("could not use {} as a cache: {error}", dir.display());
             Error::new(ErrorKind::Cache, message).with_source(error)
         })?;
+        clean_up(&dir, ENTRIES_MAX);
         Ok(Self { dir, save_every: SAVE_EVERY })
     }
 
@@ -162,6 +170,28 @@ impl Cache {
     }
 }
 
+/// Removes what nobody will miss: files that were never renamed, and the oldest entries beyond `entries_max`.
+fn clean_up(dir: &Path, entries_max: usize) {
+    let Ok(listing) = fs::read_dir(dir) else { return };
+    let is = |path: &Path, kind: &str| path.extension().is_some_and(|extension| extension == kind);
+    let paths = listing.flatten().map(|entry| entry.path());
+    let (unfinished, mut paths): (Vec<PathBuf>, Vec<PathBuf>) = paths.partition(|path| is(path, "new"));
+    let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    for path in unfinished {
+        let age = time(&path).ok().and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age > UNFINISHED_FOR) {
+            let _ = fs::remove_file(path);
+        }
+    }
+    paths.retain(|path| is(path, "digests") || is(path, "pass"));
+    if paths.len() > entries_max {
+        paths.sort_by_cached_key(|path| time(path).ok());
+        for path in &paths[..paths.len() - entries_max] {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
     let written = (metadata.mtime(), metadata.mtime_nsec());
     let changed = (metadata.ctime(), metadata.ctime_nsec());
@@ -231,7 +261,10 @@ impl Entry {
         let pass =
             OnePass::restore_with_kernel(&self.read(Kind::Pass)?, options.chosen_kernel().ok()?).ok()?;
         let fits = pass.bytes_hashed() <= size && pass.slice_size == options.slice_size();
-        (fits && pass.sha1.is_some() == options.wants_sha1()).then_some(pass)
+        // One with a SHA-1 that nobody wants now goes on without.
+        let has_all = pass.sha1.is_some() || !options.wants_sha1();
+        (fits && has_all)
+            .then(|| OnePass { sha1: pass.sha1.clone().filter(|_| options.wants_sha1()), ..pass })
     }
 
     /// The content, if it is whole and its key is this entry's.
@@ -296,6 +329,28 @@ fn digests_from_bytes(bytes: &[u8], slice_size: NonZeroU64) -> Option<Digests> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_unfinished_files_and_the_oldest_entries_are_removed() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let put = |name: &str, age_secs: u64| {
+            let file = fs::File::create(dir.path().join(name)).expect("a file");
+            file.set_modified(SystemTime::now() - Duration::from_secs(age_secs)).expect("a time");
+        };
+        for (name, age_secs) in
+            [("a.1-0.new", 3700), ("b.1-1.new", 10), ("c.digests", 50), ("d.pass", 70), ("e.digests", 60)]
+        {
+            put(name, age_secs);
+        }
+        put("of another", 100_000);
+        clean_up(dir.path(), 2);
+        let mut names: Vec<_> = fs::read_dir(dir.path())
+            .expect("a directory")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["b.1-1.new", "c.digests", "e.digests", "of another"]);
+    }
 
     #[test]
     fn a_file_settles_when_its_clock_has_moved_on() {

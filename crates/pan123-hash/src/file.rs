@@ -12,8 +12,14 @@ use crate::{
     input::{Before, read_error, read_full},
 };
 
-/// Bytes read at a time. Smaller inputs are read on the calling thread.
-pub(crate) const CHUNK: usize = 1 << 20;
+/// Bytes read at a time on another thread.
+const CHUNK: usize = 1 << 20;
+
+/// Bytes read at a time on the calling thread. They are still in the core's own cache when they are hashed.
+const CHUNK_HERE: usize = 256 << 10;
+
+/// With less to read than this, to start a thread costs more than it gives.
+pub(crate) const AHEAD_MIN: u64 = 4 << 20;
 
 /// Buffers in rotation between the thread that reads and the one that hashes.
 const BUFFERS: usize = 3;
@@ -44,7 +50,7 @@ pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, E
 
 /// Hashes any input from its first byte to its last.
 ///
-/// Reads ahead on another thread, in three buffers of 1 MiB. When it is cancelled, it waits for the one read
+/// From 4 MiB on, reads ahead on another thread, in three buffers of 1 MiB. When it is cancelled, it waits for the one read
 /// that is under way.
 ///
 /// # Errors
@@ -79,7 +85,7 @@ pub(crate) fn drive_file(
     options: &Options,
     after_chunk: &mut dyn FnMut(&OnePass),
 ) -> Result<(), Error> {
-    if before.size - pass.bytes_hashed() > CHUNK as u64 {
+    if before.size - pass.bytes_hashed() >= AHEAD_MIN {
         input.read_ahead();
     }
     let look = || input.look_again(path);
@@ -109,10 +115,8 @@ impl<I: Input + ?Sized> Reading<'_, I> {
             after_chunk(pass);
             Ok(())
         };
-        if self.before.size - from <= CHUNK as u64 {
-            let mut buf = vec![0; (self.before.size - from) as usize + 1];
-            let len = self.read(from, &mut buf)?;
-            take(&buf[..len])?;
+        if self.before.size - from < AHEAD_MIN {
+            self.read_here(from, &mut take)?;
         } else {
             self.read_ahead(from, &mut take)?;
         }
@@ -137,6 +141,19 @@ impl<I: Input + ?Sized> Reading<'_, I> {
             return Err(self.before.went_on((self.look)()?));
         }
         Ok(len)
+    }
+
+    fn read_here(&self, from: u64, take: Take) -> Result<(), Error> {
+        let mut offset = from;
+        let mut buf = vec![0; (self.before.size - from).min(CHUNK_HERE as u64) as usize + 1];
+        loop {
+            let len = self.read(offset, &mut buf)?;
+            take(&buf[..len])?;
+            offset += len as u64;
+            if offset == self.before.size {
+                return Ok(());
+            }
+        }
     }
 
     /// Reads on another thread and takes what it read on this one.

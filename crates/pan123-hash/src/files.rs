@@ -23,6 +23,10 @@ use crate::{
 /// Threads at most. A disk answers that many at once, and more than two are faster than most can read.
 const THREADS_MAX: usize = 4;
 
+/// Small batches that are hashed on the calling thread before others are started. Starting them takes as long as
+/// hashing some hundred KiB.
+const STEPS_HERE: usize = 5;
+
 /// Hashes many regular files, each for itself.
 ///
 /// Calls `each` once for each of `paths`, with its place in `paths`, as soon as it is done; that is not always in
@@ -64,7 +68,12 @@ pub fn hash_many<P: AsRef<Path> + Sync>(
     };
     let worker = || Worker::new(paths, &next, kernel, options, threads);
     let mut first = worker();
-    let mut goes_on = first.step(&mut deliver);
+    first.batch = Batch::small();
+    let mut goes_on = true;
+    for _ in 0..STEPS_HERE {
+        goes_on = goes_on && first.step(&mut deliver);
+    }
+    first.batch.enlarge();
     if goes_on && threads > 1 && first.reader.waiting() > 0 {
         work_on_threads(first, &worker, threads, &mut deliver);
     } else {
@@ -143,7 +152,7 @@ impl<'a, P: AsRef<Path>> Worker<'a, P> {
     ) -> Self {
         let reader = Reader::new(paths, next, options, workers);
         let hasher = Hasher { kernel, options, started: HashMap::new() };
-        Self { paths, reader, hasher, batch: Batch::default() }
+        Self { paths, reader, hasher, batch: Batch::new() }
     }
 
     /// Hashes one batch; false when no file is left, or `tell` says that nobody wants the results.

@@ -25,9 +25,10 @@
 //! | files that were hashed before, and huge ones that may be interrupted | [`cache::Cache`] |
 //!
 //! All of them take [`Options`]: the slice size, whether a SHA-1 is wanted too, a progress callback and a
-//! cancel flag. Files are read ahead on a thread, never mapped; one that changes while it is read is an
-//! [`Error`], never a wrong digest. Only regular files are hashed, and opening a pipe does not wait for its
-//! other end.
+//! cancel flag. Files are read ahead on a thread, never mapped. One that is written to, replaced or removed
+//! while it is read is an [`Error`], as far as its size, its times and its name tell; a write through a memory
+//! map, or two within one step of the file system's clock, may not show. Only regular files are hashed; pipes
+//! and devices are not even opened. For Unix systems.
 //!
 //! # How it is fast
 //!
@@ -43,6 +44,14 @@
 //!
 //! MD5 and SHA-1 are broken. They are here because the service asks for them; they protect against accidents,
 //! not against people.
+
+#[cfg(not(unix))]
+compile_error!("pan123-hash reads files as Unix does");
+#[cfg(any(
+    all(target_arch = "x86_64", not(target_pointer_width = "64")),
+    all(target_arch = "aarch64", not(target_endian = "little"))
+))]
+compile_error!("the kernels of this architecture are for 64-bit pointers and little-endian numbers");
 
 pub mod cache;
 mod chain;

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     Error, FileInput, Options,
-    file::CHUNK,
+    file::AHEAD_MIN,
     input::{Before, read_full},
     many::SLICE_MIN,
 };
@@ -36,12 +36,17 @@ const LINE: usize = 64;
 /// Bytes of a batch that is full, with the gaps in it.
 const BUF_MAX: usize = ROOM + (OPEN_MAX + 2) * 2 * LINE;
 
-/// Bytes to begin with: a few small files need no more.
+/// Room at first: so much memory costs little to get, and a few small files need no more.
+const ROOM_FIRST: usize = 96 << 10;
+
+/// Bytes to begin with.
 const BUF_MIN: usize = 16 << 10;
 
 /// A buffer and the pieces of files in it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Batch {
+    /// Room for data.
+    room: usize,
     /// Grows until a batch was full once.
     buf: Vec<u8>,
     /// Where the first line of the cache begins in it; all other places count from here.
@@ -69,6 +74,19 @@ pub(crate) struct Content {
 }
 
 impl Batch {
+    pub(crate) fn new() -> Self {
+        Self { room: ROOM, buf: Vec::new(), base: 0, used: 0, pieces: Vec::new() }
+    }
+
+    /// A batch that takes less, until it is [enlarged](Self::enlarge).
+    pub(crate) fn small() -> Self {
+        Self { room: ROOM_FIRST, ..Self::new() }
+    }
+
+    pub(crate) fn enlarge(&mut self) {
+        self.room = ROOM;
+    }
+
     /// The bytes of a piece of this batch.
     pub(crate) fn bytes(&self, content: &Content) -> &[u8] {
         &self.buf[self.base..][content.range.clone()]
@@ -81,16 +99,21 @@ impl Batch {
 
     /// Bytes that still fit, with one to spare.
     fn room(&self) -> usize {
-        if self.pieces.len() >= PIECES_MAX { 0 } else { BUF_MAX.saturating_sub(self.used + 3 * LINE) }
+        let len = self.room + BUF_MAX - ROOM;
+        if self.pieces.len() >= PIECES_MAX { 0 } else { len.saturating_sub(self.used + 3 * LINE) }
     }
 
     /// The next so many bytes of the buffer.
     fn space(&mut self, len: usize) -> &mut [u8] {
         let need = LINE + self.used + len;
         if need > self.buf.len() {
-            let mut buf = vec![0; need.next_power_of_two().clamp(BUF_MIN, BUF_MAX.max(need))];
+            let len = need.saturating_mul(4).min(self.room + BUF_MAX - ROOM).max(need).max(BUF_MIN);
+            let mut buf = vec![0; len];
             let base = buf.as_ptr().align_offset(LINE).min(LINE);
-            buf[base..][..self.used].copy_from_slice(&self.buf[self.base..][..self.used]);
+            // It may end within the gap after the last piece.
+            let old = &self.buf[self.base..];
+            let kept = old.len().min(self.used);
+            buf[base..][..kept].copy_from_slice(&old[..kept]);
             (self.buf, self.base) = (buf, base);
         }
         &mut self.buf[self.base + self.used..][..len]
@@ -139,7 +162,7 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
     pub(crate) fn fill(&mut self, batch: &mut Batch) -> bool {
         batch.clear();
         let files = (self.open.len() + self.waiting()).clamp(1, self.open_max);
-        let share = (ROOM / files).max(PIECE_MIN) / LINE * LINE;
+        let share = (batch.room / files).max(PIECE_MIN) / LINE * LINE;
         for _ in 0..self.open.len() {
             if let Some(open) = self.open.pop_front() {
                 self.read(open, share, batch);
@@ -172,7 +195,7 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
         }
         // The last one has nothing to share the lanes with, but it can be read ahead.
         if self.open.len() == 1 && self.waiting() == 0 {
-            let is_long = |open: &Open| open.before.size - open.offset > CHUNK as u64;
+            let is_long = |open: &Open| open.before.size - open.offset >= AHEAD_MIN;
             if self.open.front().is_some_and(is_long) {
                 self.alone.extend(self.open.pop_front());
             }

@@ -214,11 +214,11 @@ impl Schedule<'_, '_> {
             let count = shortest.unwrap_or(0).min(CALL_BLOCKS_MAX);
             self.kernel.lanes(states, &runs[..width], count);
             let mut bytes = 0;
-            for lane in 0..count_active {
+            for (lane, run) in runs[..count_active].iter_mut().enumerate() {
                 let job = &mut self.jobs[self.active[lane]];
                 job.skip(count);
                 bytes += if job.counted { (count * BLOCK) as u64 } else { 0 };
-                runs[lane] = job.run;
+                *run = job.run;
                 if job.blocks_left == 0 {
                     job.words = stored(states, lane);
                     match self.waiting.next() {
@@ -226,7 +226,7 @@ impl Schedule<'_, '_> {
                             self.active[lane] = next;
                             let job = &self.jobs[next];
                             load(states, lane, job.words);
-                            runs[lane] = job.run;
+                            *run = job.run;
                         }
                         None => may_go_on = false,
                     }

@@ -100,6 +100,22 @@ fn many_files_have_the_digests_of_their_bytes() {
 }
 
 #[test]
+fn a_few_files_of_any_lengths_have_the_digests_of_their_bytes() {
+    let dir = Dir::new();
+    let data = random(200_000);
+    for round in 0..60 {
+        let paths: Vec<_> = (0..fastrand::usize(2..40))
+            .map(|i| {
+                dir.file(&i.to_string(), &data[..fastrand::usize(..1 << (8 + round % 10)).min(data.len())])
+            })
+            .collect();
+        for (path, result) in paths.iter().zip(many(&paths, &Options::new(bytes(20_000)))) {
+            assert_eq!(result.unwrap(), expected(&fs::read(path).unwrap(), 20_000));
+        }
+    }
+}
+
+#[test]
 fn only_regular_files_are_hashed_and_nothing_blocks() {
     let dir = Dir::new();
     rustix::fs::mknodat(rustix::fs::CWD, dir.path("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)

@@ -1,6 +1,7 @@
 //! `pan123 hash`: digests, and nothing sent.
 
 use std::{
+    collections::BTreeMap,
     num::NonZeroU64,
     path::{Path, PathBuf},
     sync::{
@@ -12,6 +13,7 @@ use std::{
 use pan123_hash::{Digests, hex};
 use pan123_upload::{Error, ErrorKind};
 use serde::Serialize;
+use tokio::sync::mpsc::unbounded_channel;
 
 use super::DONE;
 use crate::{console::Console, interrupt::Interrupt, jobs::blocking};
@@ -49,22 +51,47 @@ struct Hashed {
 
 pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interrupt) -> Result<u8, Error> {
     let mut exit_code = DONE;
-    let many = options.files.len() > 1;
-    let stop = Arc::new(AtomicBool::new(false));
-    for path in options.files {
+    let Options { files, slice_size } = options;
+    let many = files.len() > 1;
+    let paths: Arc<[PathBuf]> = files.into();
+    let stop = Stop(Arc::new(AtomicBool::new(false)));
+    let (sender, mut receiver) = unbounded_channel();
+    let (to_hash, flag) = (paths.clone(), stop.0.clone());
+    let work = blocking(move || {
+        let options = pan123_hash::Options::new(slice_size).cancel(&flag);
+        // Nobody listens any more when the program is about to end.
+        let each = |file, result| _ = sender.send((file, result));
+        pan123_hash::hash_many(&to_hash, &options, each).map_err(|error| hash_error(&error))
+    });
+    tokio::pin!(work);
+    let mut hashing = true;
+    // Results come in any order, and are told in that of the command line.
+    let mut early = BTreeMap::new();
+    for (file, path) in paths.iter().enumerate() {
+        let result = loop {
+            if let Some(result) = early.remove(&file) {
+                break result;
+            }
+            let next = async {
+                tokio::select! {
+                    biased;
+                    next = receiver.recv() => Ok(next),
+                    ended = &mut work, if hashing => ended.map(|()| None),
+                }
+            };
+            match interrupt.unless(next).await? {
+                Some((place, result)) => _ = early.insert(place, result),
+                // All results are there by now.
+                None => hashing = false,
+            }
+        };
         if console.is_closed() {
             break;
         }
-        let (file, flag) = (path.clone(), stop.clone());
-        let work = blocking(move || hash(&file, options.slice_size, &flag));
-        match interrupt.unless(work).await {
+        match result.map_err(|error| hash_error(&error)) {
             Ok(digests) => {
-                let hashed = Hashed::new(&path, &digests);
+                let hashed = Hashed::new(path, &digests);
                 console.result(&hashed, || hashed.words());
-            }
-            Err(error) if error.kind() == ErrorKind::Cancelled => {
-                stop.store(true, Relaxed);
-                return Err(error);
             }
             Err(error) => {
                 let path = path.display().to_string();
@@ -76,9 +103,13 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
     Ok(exit_code)
 }
 
-fn hash(path: &Path, slice_size: NonZeroU64, stop: &AtomicBool) -> Result<Digests, Error> {
-    let options = pan123_hash::Options::new(slice_size).cancel(stop);
-    pan123_hash::hash_file(path, &options).map_err(|error| hash_error(&error))
+/// Stops the hashing when it is dropped.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 /// What could not be hashed, as an error of the program.

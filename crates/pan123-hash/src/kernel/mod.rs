@@ -12,7 +12,6 @@ mod portable;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod steps;
 #[cfg(target_arch = "x86_64")]
-#[clippy::msrv = "1.89"]
 mod x86_64;
 
 use std::{fmt, sync::OnceLock, time::Instant};
