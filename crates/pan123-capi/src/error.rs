@@ -195,7 +195,7 @@ pub unsafe extern "C" fn pan123_error_i64(e: *const pan123_error, field: u32, ab
     quiet(absent, || {
         // SAFETY: by the contract of this function.
         let error = unsafe { handle::look(e) };
-        error.ok().and_then(|error| error.fields.get_number(field)).unwrap_or(absent)
+        error.as_ref().ok().and_then(|error| error.fields.get_number(field)).unwrap_or(absent)
     })
 }
 
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn pan123_error_str(
         // SAFETY: by the contract of this function.
         let error = unsafe { handle::look(e) };
         // SAFETY: by the contract of this function.
-        unsafe { text::lend(error.ok().and_then(|error| error.fields.get_text(field, 0)), len) }
+        unsafe { text::lend(error.as_ref().ok().and_then(|error| error.fields.get_text(field, 0)), len) }
     })
 }
 
@@ -243,7 +243,7 @@ pub unsafe extern "C" fn pan123_error_free(e: *mut pan123_error) {
 /// `error` is NULL or a live error that the callback gave away.
 pub(crate) unsafe fn take(error: *mut pan123_error) -> Option<ErrorRecord> {
     // SAFETY: by the contract.
-    let record = unsafe { handle::look(error.cast_const()) }.ok().cloned();
+    let record = unsafe { handle::look(error.cast_const()) }.ok().map(|error| error.clone());
     // SAFETY: by the contract; its reference is ours.
     unsafe { handle::free(error) };
     record

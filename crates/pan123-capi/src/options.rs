@@ -107,8 +107,8 @@ impl Settings {
         function: &str,
     ) -> Result<Self, Fault> {
         // SAFETY: by the contract.
-        let settings = unsafe { handle::look_if_any(options) }?.map(lock);
-        let settings = settings.map_or_else(Self::default, |settings| settings.clone());
+        let settings = unsafe { handle::look_if_any(options) }?;
+        let settings = settings.map_or_else(Self::default, |settings| lock(&settings).clone());
         let texts = TEXTS.iter().map(|(option, scope)| (*option, *scope));
         let numbers = NUMBERS.iter().map(|(option, scope, ..)| (*option, *scope));
         for (option, scope) in texts.chain(numbers) {
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn pan123_options_set_str(
         if value.contains('\0') {
             return Err(invalid(format!("{} has a NUL inside", name(option))));
         }
-        lock(settings).texts.insert(option, value.to_owned());
+        lock(&settings).texts.insert(option, value.to_owned());
         Ok(())
     })
 }
@@ -244,7 +244,7 @@ pub unsafe extern "C" fn pan123_options_set_u64(
         if !(least..=most).contains(&&v) {
             return Err(invalid(format!("{} is {v}; it must be {least} to {most}", name(option))));
         }
-        lock(settings).numbers.insert(option, v);
+        lock(&settings).numbers.insert(option, v);
         Ok(())
     })
 }
@@ -281,7 +281,7 @@ pub unsafe extern "C" fn pan123_options_add_plugin(
         let (path, config) =
             unsafe { (text::text(path, len, "path")?, text::text_if_any(config, config_len, "config")?) };
         let plugin = Plugin::open(Path::new(path), config.unwrap_or_default())?;
-        lock(settings).plugins.push(Arc::new(plugin));
+        lock(&settings).plugins.push(Arc::new(plugin));
         Ok(())
     })
 }

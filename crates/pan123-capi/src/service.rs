@@ -358,14 +358,14 @@ pub unsafe extern "C" fn pan123_api_single(
 }
 
 /// One call of the host's. When it is over, reads that hang are let go of.
-struct Call<'a> {
-    core: &'a Arc<Core>,
-    stop: Option<&'a Cancel>,
+struct Call {
+    core: Arc<Core>,
+    stop: Option<Cancel>,
     function: &'static str,
     reading: Reading,
 }
 
-impl<'a> Call<'a> {
+impl Call {
     /// # Safety
     ///
     /// `client` is NULL or a live client, `stop` NULL or a live stop object.
@@ -375,8 +375,9 @@ impl<'a> Call<'a> {
         function: &'static str,
     ) -> Result<Self, Fault> {
         // SAFETY: by the contract.
-        let (core, stop): (&Arc<Core>, _) =
+        let (core, stop) =
             unsafe { (handle::look(client.cast_const())?, handle::look_if_any(stop.cast_const())?) };
+        let (core, stop) = (Arc::clone(&core), stop.map(|stop| stop.clone()));
         let reading = Reading {
             calls: core.calls.clone(),
             cancel: Cancel::new(),
@@ -391,7 +392,7 @@ impl<'a> Call<'a> {
         &self,
         work: impl Future<Output = Result<T, Fault>> + Send + 'static,
     ) -> Result<T, Fault> {
-        let answer = self.core.run(self.function, self.stop, work);
+        let answer = self.core.run(self.function, self.stop.as_ref(), work);
         answer.map_err(|mut fault| {
             if [PAN123_E_SOURCE_IO, PAN123_E_SOURCE_CHANGED].contains(&fault.code) {
                 fault.code = self.reading.failed.code().unwrap_or(fault.code);
@@ -401,7 +402,7 @@ impl<'a> Call<'a> {
     }
 }
 
-impl Drop for Call<'_> {
+impl Drop for Call {
     fn drop(&mut self) {
         self.reading.cancel.fire();
     }

@@ -15,7 +15,7 @@ use crate::{
     calls::Calls,
     error::pan123_error,
     guard::{Fault, calling_out, guard, invalid, may_wait, quiet},
-    handle::{self, Object},
+    handle::{self, Held, Object},
     numbers::{PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN, is_error, pan123_status},
     text,
     vtable::{Host, Vtable, nonsense, pan123_vtable},
@@ -476,11 +476,11 @@ pub unsafe extern "C" fn pan123_source_free(s: *mut pan123_source) {
 /// # Safety
 ///
 /// `sources` is NULL or an array of `n` pointers, each NULL or a live source.
-pub(crate) unsafe fn several<'a>(
+pub(crate) unsafe fn several(
     sources: *const *mut pan123_source,
     n: size_t,
     function: &str,
-) -> Result<Vec<&'a Given>, Fault> {
+) -> Result<Vec<Held<pan123_source>>, Fault> {
     may_wait(function)?;
     if n == 0 {
         return Ok(Vec::new());

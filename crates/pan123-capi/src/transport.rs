@@ -202,7 +202,7 @@ pub unsafe extern "C" fn pan123_transport_new(
         // SAFETY: by the contract of this function.
         let (out, inner) = unsafe { (handle::object_place(out)?, handle::look_if_any(inner.cast_const())?) };
         let mut stack = vec![Arc::new(host?)];
-        stack.extend(inner.into_iter().flatten().cloned());
+        stack.extend(inner.iter().flat_map(|inner| inner.iter()).cloned());
         *out = handle::give(stack);
         Ok(())
     })

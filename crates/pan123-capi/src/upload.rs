@@ -318,7 +318,7 @@ pub unsafe extern "C" fn pan123_upload_new(
             duplicate: settings.duplicate(),
         };
         let key = settings.text(PAN123_OPT_RESUME_KEY).map(str::to_owned);
-        *out = handle::give(Upload::new(core, given, target, key, user, Memory::default())?);
+        *out = handle::give(Upload::new(&core, &given, target, key, user, Memory::default())?);
         Ok(())
     })
 }
@@ -381,7 +381,7 @@ pub unsafe extern "C" fn pan123_upload_import(
             duplicate: spec.duplicate,
         };
         let key = settings.text(PAN123_OPT_RESUME_KEY).map(str::to_owned);
-        *out = handle::give(Upload::new(core, given, target, key, user, Memory::new(state.to_vec()))?);
+        *out = handle::give(Upload::new(&core, &given, target, key, user, Memory::new(state.to_vec()))?);
         Ok(())
     })
 }
