@@ -417,7 +417,7 @@ typedef int32_t pan123_status;
  *
  * A vtable is read once, when it is given to the library, and may go away afterwards. It may be shorter or longer
  * than the library's idea of it: `struct_size` says how long it is, members beyond it count as NULL, and NULL
- * members are not offered. No callback may unwind (C++ exception, `longjmp`, panic) out of itself.
+ * members are not offered. A size that ends inside a member is `PAN123_E_ABI`. No callback may unwind (C++ exception, `longjmp`, panic) out of itself.
  *
  * A callback that fails returns a code that is not `PAN123_OK`, and may put an error made with `pan123_error_new`
  * into `*err`, which the library then owns. What a callback is lent ends when it returns.

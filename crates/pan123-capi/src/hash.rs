@@ -128,7 +128,11 @@ type Results = Vec<Option<Result<Digests, Fault>>>;
 
 /// Hashes on a thread of its own, so that a read that hangs does not hold the caller when he wants to stop. Says how
 /// far it came, and why not to the end.
-fn hash(given: &[Held<pan123_source>], wanted: Wanted, stop: Option<&Cancel>) -> (Results, Result<(), Fault>) {
+fn hash(
+    given: &[Held<pan123_source>],
+    wanted: Wanted,
+    stop: Option<&Cancel>,
+) -> (Results, Result<(), Fault>) {
     let stopped = || Err(fault(PAN123_E_CANCELLED, "hashing was stopped, as asked"));
     let nothing = || given.iter().map(|_| None).collect::<Results>();
     if stop.is_some_and(Cancel::is_fired) {

@@ -18,7 +18,7 @@ use crate::{
 ///
 /// A vtable is read once, when it is given to the library, and may go away afterwards. It may be shorter or longer
 /// than the library's idea of it: `struct_size` says how long it is, members beyond it count as NULL, and NULL
-/// members are not offered. No callback may unwind (C++ exception, `longjmp`, panic) out of itself.
+/// members are not offered. A size that ends inside a member is `PAN123_E_ABI`. No callback may unwind (C++ exception, `longjmp`, panic) out of itself.
 ///
 /// A callback that fails returns a code that is not `PAN123_OK`, and may put an error made with `pan123_error_new`
 /// into `*err`, which the library then owns. What a callback is lent ends when it returns.
@@ -41,7 +41,7 @@ pub struct pan123_vtable {
 ///
 /// # Safety
 ///
-/// The type is `repr(C)`, starts with a `pan123_vtable`, and consists of integers and `Option`s of functions.
+/// The type is `repr(C)`, starts with a `pan123_vtable`, and consists of `Option`s of functions behind it.
 pub(crate) unsafe trait Vtable: Copy + Send + Sync + 'static {
     /// The type's name in C.
     const NAME: &'static str;
@@ -56,19 +56,19 @@ pub(crate) unsafe trait Vtable: Copy + Send + Sync + 'static {
 const SIZE_MAX: usize = 1 << 16;
 
 /// A record whose first member is its size, as somebody of another version gives it: shorter ones are filled up with
-/// zeros, longer ones cut.
+/// zeros, longer ones cut. A size that no such record can have is refused: half a pointer must not be called.
 ///
 /// # Safety
 ///
-/// `T` is `repr(C)` plain data that is valid when all zero, and starts with its size as `u32`; `given` is NULL or
-/// readable for as many bytes as its size says.
+/// `T` is `repr(C)` plain data that is valid when all zero, and starts with its size as `u32`; its members from `least` on
+/// are as large as its alignment. `given` is NULL or readable for as many bytes as its size says.
 pub(crate) unsafe fn read_sized<T: Copy>(given: *const T, least: usize, name: &str) -> Result<T, Fault> {
     if given.is_null() {
         return Err(invalid(format!("the {name} is NULL")));
     }
     // SAFETY: it starts with its size, by the contract.
     let size = unsafe { given.cast::<u32>().read() } as usize;
-    if size < least || size > SIZE_MAX {
+    if size < least || size > SIZE_MAX || !size.is_multiple_of(align_of::<T>()) {
         let message =
             format!("{name}.struct_size is {size}; it must be sizeof({name}), which is {}", size_of::<T>());
         return Err(fault(PAN123_E_ABI, message));
