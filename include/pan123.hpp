@@ -30,7 +30,8 @@
 ///             therefore has to have a name.
 /// Your code   Derive from ByteSource, HttpLayer, TokenProvider, ResumeStore or Observer. The library shares ownership
 ///             of your object until its last call has returned, so that it may be dropped at any time. An exception
-///             that leaves it becomes the code PAN123_E_CALLBACK and its text.
+///             that leaves it becomes the code PAN123_E_CALLBACK and its text (PAN123_E_STORE, if ResumeStore::load threw
+///             it); an Error that is returned or thrown keeps its own code, as pan123_vtable says.
 /// Stopping    Calls that wait take a `const Until &`: nothing, a Stop, or in C++20 a `std::stop_token`.
 #ifndef PAN123_HPP
 #define PAN123_HPP

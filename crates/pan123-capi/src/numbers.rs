@@ -188,7 +188,7 @@ pub const PAN123_F_COMPLETED: u32 = 2012;
 pub const PAN123_F_SIZE: u32 = 2013;
 /// Results, integer: length of a slice in bytes; the last one may be shorter.
 pub const PAN123_F_SLICE_SIZE: u32 = 2014;
-/// Results, integer: number of slices.
+/// Results, integer: number of slices. Of an upload 0 if it went out whole, see `pan123_upload_new`, or the service had it.
 pub const PAN123_F_SLICE_COUNT: u32 = 2015;
 /// Results, integer: number of upload hosts.
 pub const PAN123_F_SERVER_COUNT: u32 = 2016;
@@ -208,7 +208,7 @@ pub const PAN123_EV_STATE: u32 = 1;
 /// Event: `bytes_done` of `bytes_total`. While one waits in the queue it is brought up to date rather than joined
 /// by another.
 pub const PAN123_EV_PROGRESS: u32 = 2;
-/// Event: slice `slice_no` was acknowledged.
+/// Event: slice `slice_no` was acknowledged. None comes for an upload that goes out whole, see `pan123_upload_new`.
 pub const PAN123_EV_SLICE: u32 = 3;
 /// Event: a request failed and will be sent again; `value` is the try that failed, `text` the reason.
 pub const PAN123_EV_RETRY: u32 = 4;

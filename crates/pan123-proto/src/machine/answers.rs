@@ -512,9 +512,12 @@ fn may_have_acted(class: Class) -> bool {
 fn ends_at_once(class: Class) -> Option<FailedKind> {
     match class {
         Class::Auth | Class::LoginRefused => Some(FailedKind::Login),
-        Class::NoParent | Class::BadName | Class::Exists | Class::NoSpace | Class::Blocked => {
-            Some(FailedKind::Refused)
-        }
+        Class::NoParent
+        | Class::BadName
+        | Class::Exists
+        | Class::NoSpace
+        | Class::Blocked
+        | Class::HostCode => Some(FailedKind::Refused),
         Class::Source => Some(FailedKind::Source),
         _ => None,
     }

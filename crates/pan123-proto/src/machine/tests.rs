@@ -342,6 +342,16 @@ fn a_refusal_in_unknown_words_restarts_once_and_then_ends_in_those_words() {
 }
 
 #[test]
+fn code_of_the_programs_own_that_fails_is_not_tried_again() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    bench.fail(Class::HostCode);
+    let failed = bench.failed();
+    assert_eq!((failed.failure.class, failed.attempts, failed.slice_no), (Class::HostCode, 1, Some(1)));
+    assert!(failed.resumable);
+}
+
+#[test]
 fn a_rate_limit_slows_down_and_does_not_use_up_tries() {
     let mut bench = Bench::new(1);
     bench.create();
