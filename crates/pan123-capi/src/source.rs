@@ -407,6 +407,9 @@ pub unsafe extern "C" fn pan123_source_from_path(
         if path.is_empty() {
             return Err(invalid("path is empty"));
         }
+        if path.contains('\0') {
+            return Err(invalid("path has a NUL inside"));
+        }
         *out = handle::give(Given::Ready(Source::file(path)?));
         Ok(())
     })

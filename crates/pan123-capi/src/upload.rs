@@ -262,7 +262,7 @@ pub(crate) fn check_target(parent_id: i64, name: &str, contain_dir: bool, size: 
     if parent_id < 0 {
         return Err(invalid(format!("parent_id is {parent_id}; ids are not negative, and 0 is the root")));
     }
-    names::check_size(size).map_err(|error| invalid(format!("the source: {error}")))
+    names::check_size(size).map_err(|error| invalid(error.to_string()))
 }
 
 /// Makes an upload of `s` to the folder `parent_id` (0 is the root) under `name`. Starts nothing, and calls nothing back.
