@@ -143,6 +143,49 @@ static void check_source(const pan123_source_vtable *vt, uintptr_t ctx, pan123_s
     pan123_client_free(c);
 }
 
+static pan123_status load_nothing(uintptr_t ctx, const char *key, size_t key_len, pan123_sink *to, pan123_error **err)
+{
+    (void)ctx, (void)key, (void)key_len, (void)to, (void)err;
+    return PAN123_OK;
+}
+
+static pan123_status save_nothing(uintptr_t ctx, const char *key, size_t key_len, const uint8_t *data, size_t len, pan123_error **err)
+{
+    (void)ctx, (void)key, (void)key_len, (void)data, (void)len, (void)err;
+    return PAN123_OK;
+}
+
+/* A store that does not forget: the upload is done all the same, and an event says so. */
+static void remove_fails(pan123_source *s)
+{
+    const pan123_store_vtable vt = { { sizeof vt, 0, NULL, NULL }, load_nothing, save_nothing, forget, NULL };
+    pan123_event ev = { .struct_size = sizeof ev };
+    pan123_options *o = new_options();
+    pan123_store *st = NULL;
+    pan123_queue *q = NULL;
+    pan123_client *c = NULL;
+    pan123_upload *u = NULL;
+    int told = 0;
+    CHECK_OK(pan123_store_new(&vt, PAN123_E_STORE, &st, &err));
+    CHECK_OK(pan123_queue_new(NULL, 0, &q, &err));
+    CHECK_OK(pan123_client_new(o, NULL, NULL, st, q, &c, &err));
+    pan123_options_free(o);
+    CHECK_OK(pan123_options_new(&o, &err));
+    CHECK_OK(pan123_options_set_str(o, PAN123_OPT_RESUME_KEY, "forgotten", PAN123_NUL, &err));
+    CHECK_OK(pan123_upload_new(c, s, 0, "forgotten", PAN123_NUL, o, 0, &u, &err));
+    CHECK_OK(pan123_upload_start(u, &err));
+    do {
+        CHECK(pan123_queue_next(q, 60000, &ev) == PAN123_OK);
+        if (ev.kind == PAN123_EV_LOG && strstr(ev.text, WORDS)) told++;
+    } while (ev.kind < PAN123_EV_COMPLETED);
+    CHECK(ev.kind == PAN123_EV_COMPLETED && told == 1);
+    pan123_upload_free(u);
+    pan123_options_free(o);
+    pan123_client_free(c);
+    pan123_queue_free(q);
+    pan123_store_free(st);
+}
+
 int main(void)
 {
     /* What fails, and what the host is told. Nobody but the library says that something was stopped. */
@@ -216,6 +259,7 @@ int main(void)
         pan123_client_free(c);
         pan123_store_free(st);
     }
+    remove_fails(s);
     pan123_source_free(s);
     check_source(&failing_source, PAN123_E_CALLBACK, PAN123_E_CALLBACK, WORDS);
     check_source(&failing_source, PAN123_E_SOURCE_IO, PAN123_E_SOURCE_IO, WORDS);
