@@ -51,7 +51,8 @@
  * Waiting  Functions that wait say so under "Blocking". Inside a callback they return PAN123_E_WOULD_DEADLOCK.
  * Numbers  Options, fields and events are numbers. More may come; ignore those that you do not know.
  * Records  struct_size comes first: set it to sizeof the record. No more than that is read or written.
- * Fork     Objects do not survive fork: in the child everything returns PAN123_E_FORKED, and _free does nothing.
+ * Fork     Objects do not survive fork: in the child everything returns PAN123_E_FORKED, or NULL, or
+ *          what is given for "absent", and _free does nothing.
  * Globals  There are none: no initialisation, no signal handler, no output. Several users in one process do not meet.
  * Secrets  Stand in no error, event or JSON.
  */
@@ -97,7 +98,7 @@
 #define PAN123_E_FORKED 6
 /** This build or this system does not have it. */
 #define PAN123_E_NOT_SUPPORTED 7
-/** The time given to a wait is over. Nothing else happened; wait again. */
+/** The time given to a wait is over. What was waited for goes on; wait again. */
 #define PAN123_E_TIMEOUT 8
 /** Cancelled as asked, by `pan123_upload_cancel` or a `pan123_stop`. */
 #define PAN123_E_CANCELLED 20
@@ -143,7 +144,11 @@
 #define PAN123_E_INTERNAL 900
 /** A panic inside this library was caught. Please report it. */
 #define PAN123_E_PANIC 901
-/** Client, string: address of the service. Default `https://open-api.123pan.com`. */
+
+/**
+ * Client, string: address of the service; without a scheme `https://`, for this machine `http://`. Default
+ * `https://open-api.123pan.com`.
+ */
 #define PAN123_OPT_BASE_URL 1001
 /** Client, string: the `User-Agent` header. Default `pan123/VERSION`. */
 #define PAN123_OPT_USER_AGENT 1002
@@ -1337,7 +1342,8 @@ PAN123_API pan123_status pan123_options_new(pan123_options **out, pan123_error *
  * Sets a text option; the text is copied. Setting it again replaces it.
  *
  * Returns `PAN123_OK`; `PAN123_E_UNKNOWN_NUMBER` for an option that this version does not know;
- * `PAN123_E_INVALID_ARGUMENT` for text that is not UTF-8 or has a NUL inside, and for an option that takes a number.
+ * `PAN123_E_INVALID_ARGUMENT` for text that is not UTF-8 or has a NUL inside, for an empty path, address or key, for a
+ * user agent that is not visible ASCII, and for an option that takes a number.
  *
  * Thread: any. Blocking: no. Since 0.1.
  *
@@ -1446,7 +1452,7 @@ PAN123_API pan123_client *pan123_client_retain(pan123_client *c);
  * for. Not needed before `pan123_client_free`, unless you want to know that no thread of the client runs any more.
  *
  * Returns `PAN123_OK`, also the second time; `PAN123_E_TIMEOUT` if it takes longer, for example because a callback does
- * not return: call it again; `PAN123_E_WOULD_DEADLOCK` in a callback.
+ * not return: the client begins nothing new all the same and goes on ending, so call it again; `PAN123_E_WOULD_DEADLOCK` in a callback.
  *
  * Thread: any. Blocking: as long as `timeout_ms` says. Since 0.1.
  *

@@ -226,7 +226,9 @@ impl Parts {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("pan123-io")
-            .enable_all()
+            // No signals: their sockets would stay open for the rest of the process.
+            .enable_io()
+            .enable_time()
             .build()
             .map_err(|error| fault(PAN123_E_INTERNAL, format!("no threads: {error}")))?;
         let calls = Calls::new();
@@ -430,7 +432,7 @@ pub unsafe extern "C" fn pan123_client_retain(c: *mut pan123_client) -> *mut pan
 /// for. Not needed before `pan123_client_free`, unless you want to know that no thread of the client runs any more.
 ///
 /// Returns `PAN123_OK`, also the second time; `PAN123_E_TIMEOUT` if it takes longer, for example because a callback does
-/// not return: call it again; `PAN123_E_WOULD_DEADLOCK` in a callback.
+/// not return: the client begins nothing new all the same and goes on ending, so call it again; `PAN123_E_WOULD_DEADLOCK` in a callback.
 ///
 /// Thread: any. Blocking: as long as `timeout_ms` says. Since 0.1.
 ///

@@ -33,7 +33,7 @@ pub const PAN123_E_WOULD_DEADLOCK: i32 = 5;
 pub const PAN123_E_FORKED: i32 = 6;
 /// This build or this system does not have it.
 pub const PAN123_E_NOT_SUPPORTED: i32 = 7;
-/// The time given to a wait is over. Nothing else happened; wait again.
+/// The time given to a wait is over. What was waited for goes on; wait again.
 pub const PAN123_E_TIMEOUT: i32 = 8;
 /// Cancelled as asked, by `pan123_upload_cancel` or a `pan123_stop`.
 pub const PAN123_E_CANCELLED: i32 = 20;
@@ -80,7 +80,8 @@ pub const PAN123_E_INTERNAL: i32 = 900;
 /// A panic inside this library was caught. Please report it.
 pub const PAN123_E_PANIC: i32 = 901;
 
-/// Client, string: address of the service. Default `https://open-api.123pan.com`.
+/// Client, string: address of the service; without a scheme `https://`, for this machine `http://`. Default
+/// `https://open-api.123pan.com`.
 pub const PAN123_OPT_BASE_URL: u32 = 1001;
 /// Client, string: the `User-Agent` header. Default `pan123/VERSION`.
 pub const PAN123_OPT_USER_AGENT: u32 = 1002;
