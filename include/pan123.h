@@ -51,7 +51,8 @@
  * Waiting  Functions that wait say so under "Blocking". Inside a callback they return PAN123_E_WOULD_DEADLOCK.
  * Numbers  Options, fields and events are numbers. More may come; ignore those that you do not know.
  * Records  struct_size comes first: set it to sizeof the record. No more than that is read or written.
- * Fork     Objects do not survive fork: in the child everything returns PAN123_E_FORKED, and _free does nothing.
+ * Fork     Objects do not survive fork: in the child everything returns PAN123_E_FORKED, or NULL, or
+ *          what is given for "absent", and _free does nothing.
  * Globals  There are none: no initialisation, no signal handler, no output. Several users in one process do not meet.
  * Secrets  Stand in no error, event or JSON.
  */
@@ -97,7 +98,7 @@
 #define PAN123_E_FORKED 6
 /** This build or this system does not have it. */
 #define PAN123_E_NOT_SUPPORTED 7
-/** The time given to a wait is over. Nothing else happened; wait again. */
+/** The time given to a wait is over. What was waited for goes on; wait again. */
 #define PAN123_E_TIMEOUT 8
 /** Cancelled as asked, by `pan123_upload_cancel` or a `pan123_stop`. */
 #define PAN123_E_CANCELLED 20
@@ -143,7 +144,11 @@
 #define PAN123_E_INTERNAL 900
 /** A panic inside this library was caught. Please report it. */
 #define PAN123_E_PANIC 901
-/** Client, string: address of the service. Default `https://open-api.123pan.com`. */
+
+/**
+ * Client, string: address of the service; without a scheme `https://`, for this machine `http://`. Default
+ * `https://open-api.123pan.com`.
+ */
 #define PAN123_OPT_BASE_URL 1001
 /** Client, string: the `User-Agent` header. Default `pan123/VERSION`. */
 #define PAN123_OPT_USER_AGENT 1002
@@ -268,7 +273,7 @@
 #define PAN123_F_SIZE 2013
 /** Results, integer: length of a slice in bytes; the last one may be shorter. */
 #define PAN123_F_SLICE_SIZE 2014
-/** Results, integer: number of slices. */
+/** Results, integer: number of slices. Of an upload 0 if it went out whole, see `pan123_upload_new`, or the service had it. */
 #define PAN123_F_SLICE_COUNT 2015
 /** Results, integer: number of upload hosts. */
 #define PAN123_F_SERVER_COUNT 2016
@@ -290,7 +295,7 @@
  * by another.
  */
 #define PAN123_EV_PROGRESS 2
-/** Event: slice `slice_no` was acknowledged. */
+/** Event: slice `slice_no` was acknowledged. None comes for an upload that goes out whole, see `pan123_upload_new`. */
 #define PAN123_EV_SLICE 3
 /** Event: a request failed and will be sent again; `value` is the try that failed, `text` the reason. */
 #define PAN123_EV_RETRY 4
@@ -417,10 +422,19 @@ typedef int32_t pan123_status;
  *
  * A vtable is read once, when it is given to the library, and may go away afterwards. It may be shorter or longer
  * than the library's idea of it: `struct_size` says how long it is, members beyond it count as NULL, and NULL
- * members are not offered. No callback may unwind (C++ exception, `longjmp`, panic) out of itself.
+ * members are not offered. A size that ends inside a member is `PAN123_E_ABI`. No callback may unwind (C++ exception, `longjmp`, panic) out of itself.
  *
  * A callback that fails returns a code that is not `PAN123_OK`, and may put an error made with `pan123_error_new`
  * into `*err`, which the library then owns. What a callback is lent ends when it returns.
+ *
+ * What the call or upload that needed it then fails with, in the callback's own words:
+ *
+ * - `read_at`, `identity`: the same code, at once. 20 to 22 and numbers that are no code count as `PAN123_E_SOURCE_IO`.
+ * - `send`: `PAN123_E_NETWORK`, `PAN123_E_NET_TIMEOUT`, `PAN123_E_TIMEOUT`, `PAN123_E_TLS`, `PAN123_E_PROTOCOL` and the
+ *   codes of sources mean what they mean when the library's own transport fails, and an upload tries again as then.
+ *   Any other code: the same code, at once. 20 to 22 and numbers that are no code count as `PAN123_E_CALLBACK`.
+ * - `get`: as `send`, with `PAN123_E_LOGIN`, `PAN123_E_SERVER` and `PAN123_E_RATE_LIMITED` for codes with a meaning.
+ * - `load`: `PAN123_E_STORE`, at once. `save`, `remove`: nothing fails, see the store.
  */
 typedef struct pan123_vtable {
     /** `sizeof` the whole vtable, for example `sizeof(pan123_source_vtable)`. */
@@ -516,7 +530,8 @@ typedef struct pan123_transport_vtable {
      * [worker thread, may block] Sends the request `x` once, without retries and without following redirects, and
      * answers it with `pan123_http_answer` or `pan123_http_forward`; any HTTP status is an answer. Calls overlap
      * unless `PAN123_VT_SERIAL` is set. Fails with `PAN123_E_NETWORK`, `PAN123_E_TLS`, `PAN123_E_NET_TIMEOUT` or
-     * `PAN123_E_PROTOCOL` if there is no answer. Required.
+     * `PAN123_E_PROTOCOL` if there is no answer; any other code is a failure of yours, which is not tried again.
+     * `PAN123_OK` without an answer is `PAN123_E_CALLBACK`. Required.
      */
     pan123_status (*send)(uintptr_t ctx, pan123_http *x, pan123_error **err);
     /**
@@ -538,7 +553,8 @@ typedef struct pan123_tokens_vtable {
      * `refused` is the token that the service has just turned down, `refused_len` bytes and a NUL, or NULL. Give another
      * one then, preferably one that somebody else has fetched meanwhile: only three tokens of a client id live at a
      * time. Called for every request, one call at a time per client: keep what you have. Fails with `PAN123_E_LOGIN`
-     * if there is no token to be had, `PAN123_E_NETWORK` if another try may help. Required.
+     * if there is no token to be had, `PAN123_E_NETWORK` if another try may help; see `pan123_vtable` for other codes.
+     * Required.
      */
     pan123_status (*get)(uintptr_t ctx,
                          const char *refused,
@@ -630,7 +646,10 @@ typedef struct pan123_progress {
     uint32_t state;
     /** Slices that the service has acknowledged. */
     uint32_t slices_done;
-    /** Slices in all; 0 before the service has named a slice size. */
+    /**
+     * Slices in all; 0 before the service has named a slice size, and for an upload without slices, which
+     * went out whole, see `pan123_upload_new`, or which the service had already.
+     */
     uint32_t slices_total;
     /** Requests that were sent again. */
     uint32_t retries;
@@ -1323,7 +1342,8 @@ PAN123_API pan123_status pan123_options_new(pan123_options **out, pan123_error *
  * Sets a text option; the text is copied. Setting it again replaces it.
  *
  * Returns `PAN123_OK`; `PAN123_E_UNKNOWN_NUMBER` for an option that this version does not know;
- * `PAN123_E_INVALID_ARGUMENT` for text that is not UTF-8 or has a NUL inside, and for an option that takes a number.
+ * `PAN123_E_INVALID_ARGUMENT` for text that is not UTF-8 or has a NUL inside, for an empty path, address or key, for a
+ * user agent that is not visible ASCII, and for an option that takes a number.
  *
  * Thread: any. Blocking: no. Since 0.1.
  *
@@ -1432,7 +1452,7 @@ PAN123_API pan123_client *pan123_client_retain(pan123_client *c);
  * for. Not needed before `pan123_client_free`, unless you want to know that no thread of the client runs any more.
  *
  * Returns `PAN123_OK`, also the second time; `PAN123_E_TIMEOUT` if it takes longer, for example because a callback does
- * not return: call it again; `PAN123_E_WOULD_DEADLOCK` in a callback.
+ * not return: the client begins nothing new all the same and goes on ending, so call it again; `PAN123_E_WOULD_DEADLOCK` in a callback.
  *
  * Thread: any. Blocking: as long as `timeout_ms` says. Since 0.1.
  *
@@ -1677,6 +1697,11 @@ pan123_status pan123_api_single(pan123_client *c,
  * Makes an upload of `s` to the folder `parent_id` (0 is the root) under `name`. Starts nothing, and calls nothing back.
  * `user` comes back in each event. Of `o`, `PAN123_OPT_DUPLICATE`, `PAN123_OPT_CONTAIN_DIR` and `PAN123_OPT_RESUME_KEY`
  * count.
+ *
+ * A source of up to 16 MiB, which is one slice, may go out whole in one request (`single/create`): when it would have to
+ * wait longer for its turn to `create`, once a second, than to send its bytes, as when many small files go one after the
+ * other. Then there is no `PAN123_EV_SLICE`, and the slice figures of progress and result are 0, as they are if the
+ * service had the bytes. If that request fails the upload goes on with `create` and slices.
  *
  * Returns `PAN123_OK`; `PAN123_E_NAME` for a name that the service would refuse; `PAN123_E_INVALID_ARGUMENT` for an empty
  * source, one larger than the service takes, and for options that are meant for a client; `PAN123_E_SHUTDOWN`.

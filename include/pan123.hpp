@@ -30,13 +30,15 @@
 ///             therefore has to have a name.
 /// Your code   Derive from ByteSource, HttpLayer, TokenProvider, ResumeStore or Observer. The library shares ownership
 ///             of your object until its last call has returned, so that it may be dropped at any time. An exception
-///             that leaves it becomes the code PAN123_E_CALLBACK and its text.
+///             that leaves it becomes the code PAN123_E_CALLBACK and its text (PAN123_E_STORE, if ResumeStore::load threw
+///             it); an Error that is returned or thrown keeps its own code, as pan123_vtable says.
 /// Stopping    Calls that wait take a `const Until &`: nothing, a Stop, or in C++20 a `std::stop_token`.
 #ifndef PAN123_HPP
 #define PAN123_HPP
 
 #include <pan123.h>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -159,6 +161,13 @@ private:
     std::uint8_t *data_;
     std::size_t size_;
 };
+
+namespace detail {
+template <class Range> struct IsArray : std::false_type {};
+template <class Element, std::size_t size> struct IsArray<std::array<Element, size>> : std::true_type {};
+/// Whether a Range keeps its bytes itself. What has nothing to destroy refers to bytes of somebody else's.
+template <class Range> inline constexpr bool owns = !std::is_trivially_destructible_v<Range> || IsArray<Range>::value;
+} // namespace detail
 
 // ---- Errors ----
 
@@ -344,6 +353,12 @@ public:
     }
 
     std::string_view message() const && = delete;
+    std::string_view step() const && = delete;
+    std::string_view api_message() const && = delete;
+    std::string_view trace_id() const && = delete;
+    std::string_view advice() const && = delete;
+    std::string_view failure_class() const && = delete;
+    std::string_view json() const && = delete;
     std::string_view text(std::uint32_t field) const && = delete;
 
     /// Gives the object away, as a callback does through its `err`; returns the code. NULL is fine.
@@ -984,13 +999,16 @@ public:
                                              out, err);
         });
     }
-    /// A container of bytes, moved in.
-    template <class Range, class = std::enable_if_t<std::is_constructible_v<Bytes, const Range &>>>
+    /// A container of bytes, moved in: string, vector, array.
+    template <class Range, std::enable_if_t<std::is_constructible_v<Bytes, const Range &> && detail::owns<Range>, int> = 0>
     static Expected<Source> from_memory(Range bytes)
     {
         auto kept = std::make_shared<const Range>(std::move(bytes));
         return from_memory(Bytes(*kept), kept);
     }
+    /// A view keeps nothing alive: say who does.
+    template <class Range, std::enable_if_t<std::is_constructible_v<Bytes, const Range &> && !detail::owns<Range>, int> = 0>
+    static Expected<Source> from_memory(Range view) = delete;
     /// A source of yours of `size` bytes.
     static Expected<Source> make(std::shared_ptr<ByteSource> source, std::uint64_t size, Calls calls = Calls::may_overlap)
     {

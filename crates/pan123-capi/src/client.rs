@@ -24,7 +24,7 @@ use crate::{
     calls::Calls,
     error::pan123_error,
     guard::{Fault, fault, guard, invalid, may_wait, panic_text, quiet},
-    handle::{self, Object},
+    handle::{self, Held, Object},
     numbers::*,
     options::{Scope, Settings, pan123_options},
     queue::{Queue, pan123_queue},
@@ -211,22 +211,24 @@ impl Drop for Core {
 }
 
 /// Everything that `pan123_client_new` is given.
-struct Parts<'a> {
+struct Parts {
     settings: Settings,
-    tokens: Option<&'a <pan123_tokens as Object>::Inside>,
-    transport: Option<&'a <pan123_transport as Object>::Inside>,
-    store: Option<&'a <pan123_store as Object>::Inside>,
+    tokens: Option<Held<pan123_tokens>>,
+    transport: Option<Held<pan123_transport>>,
+    store: Option<Held<pan123_store>>,
     queue: Option<Arc<Queue>>,
 }
 
-impl Parts<'_> {
+impl Parts {
     fn build(self) -> Result<Arc<Core>, Fault> {
         let settings = &self.settings;
         let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4));
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("pan123-io")
-            .enable_all()
+            // No signals: their sockets would stay open for the rest of the process.
+            .enable_io()
+            .enable_time()
             .build()
             .map_err(|error| fault(PAN123_E_INTERNAL, format!("no threads: {error}")))?;
         let calls = Calls::new();
@@ -296,7 +298,7 @@ impl Parts<'_> {
         }
         let http = http.build().map_err(|error| invalid(format!("the transport: {error}")))?;
         let plugins = settings.plugins.iter().filter_map(|plugin| plugin.transport.as_ref());
-        let hosts = plugins.chain(self.transport.into_iter().flatten());
+        let hosts = plugins.chain(self.transport.iter().flat_map(|stack| stack.iter()));
         let layers: Vec<Arc<dyn Layer>> = hosts
             .map(|host| Arc::new(HostLayer { host: host.clone(), calls: calls.clone() }) as Arc<dyn Layer>)
             .collect();
@@ -311,7 +313,7 @@ impl Parts<'_> {
     ) -> Result<Arc<dyn TokenProvider>, Fault> {
         let settings = &self.settings;
         let of_plugin = || settings.plugins.iter().find_map(|plugin| plugin.tokens.as_ref());
-        if let Some(host) = self.tokens.or_else(of_plugin) {
+        if let Some(host) = self.tokens.as_deref().or_else(of_plugin) {
             return Ok(Arc::new(HostTokens::new(host.clone(), calls.clone())));
         }
         let text = |option| settings.text(option);
@@ -358,7 +360,7 @@ impl Parts<'_> {
 
     fn store(&self) -> Store {
         let of_plugin = || self.settings.plugins.iter().find_map(|plugin| plugin.store.as_ref());
-        match (self.store.or_else(of_plugin), self.settings.text(PAN123_OPT_STATE_DIR)) {
+        match (self.store.as_deref().or_else(of_plugin), self.settings.text(PAN123_OPT_STATE_DIR)) {
             (Some(host), _) => Store::Host { host: host.clone(), open: Arc::default() },
             (None, Some(dir)) => Store::Dir(JournalDir::new(dir)),
             (None, None) => Store::Nowhere,
@@ -400,7 +402,7 @@ pub unsafe extern "C" fn pan123_client_new(
                 tokens: handle::look_if_any(t.cast_const())?,
                 transport: handle::look_if_any(x.cast_const())?,
                 store: handle::look_if_any(s.cast_const())?,
-                queue: handle::look_if_any(q.cast_const())?.cloned(),
+                queue: handle::look_if_any(q.cast_const())?.map(|queue| Arc::clone(&queue)),
             }
         };
         *out = handle::give(parts.build()?);
@@ -430,7 +432,7 @@ pub unsafe extern "C" fn pan123_client_retain(c: *mut pan123_client) -> *mut pan
 /// for. Not needed before `pan123_client_free`, unless you want to know that no thread of the client runs any more.
 ///
 /// Returns `PAN123_OK`, also the second time; `PAN123_E_TIMEOUT` if it takes longer, for example because a callback does
-/// not return: call it again; `PAN123_E_WOULD_DEADLOCK` in a callback.
+/// not return: the client begins nothing new all the same and goes on ending, so call it again; `PAN123_E_WOULD_DEADLOCK` in a callback.
 ///
 /// Thread: any. Blocking: as long as `timeout_ms` says. Since 0.1.
 ///

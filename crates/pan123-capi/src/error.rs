@@ -1,6 +1,6 @@
 //! Error objects: why a call failed.
 
-use std::ffi::c_char;
+use std::{ffi::c_char, fmt, iter};
 
 use libc::size_t;
 use pan123_upload::{Error, ErrorKind, transport};
@@ -50,27 +50,45 @@ impl ErrorRecord {
         Self { code, fields: fields.with_json(), below: None }
     }
 
-    /// As `error` says, but with another code if one is given.
-    pub(crate) fn of(error: &Error, code: Option<pan123_status>) -> Self {
-        let code = code.unwrap_or_else(|| code_of(error.kind()));
+    /// As `error` says, or the host code that is the cause of it: `own`, or what a layer or token provider left in the
+    /// chain of causes. Then code, advice and what they say about another try are the host's, and its words are there.
+    pub(crate) fn of(error: &Error, own: Option<&OwnFailure>) -> Self {
+        let own = own.or_else(|| OwnFailure::behind(error));
+        let code = own.map_or_else(|| code_of(error.kind()), |own| own.code);
+        let kind = own.map_or(error.kind(), |own| kind_of(own.code));
+        let usual = Error::new(kind, error.step(), "");
+        let fits = kind == error.kind() || error.kind() == ErrorKind::HostCode;
+        let advice = if fits { error.advice() } else { usual.advice() };
+        let with_own = |text: &str| match own {
+            Some(own) if !text.contains(&own.message) => format!("{text}: {}", own.message),
+            _ => text.to_owned(),
+        };
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let millis = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let fields = Fields::default()
             .number(PAN123_F_CODE, code)
-            .text(PAN123_F_MESSAGE, error.to_string())
+            .text(PAN123_F_MESSAGE, with_own(&error.to_string()))
             .text(PAN123_F_STEP, error.step())
-            .text(PAN123_F_API_MESSAGE, error.message())
+            .text(PAN123_F_API_MESSAGE, with_own(error.message()))
             .text_if(PAN123_F_TRACE_ID, error.trace_id())
-            .text_if(PAN123_F_ADVICE, some(error.advice()))
+            .text_if(PAN123_F_ADVICE, some(advice))
             .text_if(PAN123_F_CLASS, error.class().map(|class| class.as_str()))
             .number_if(PAN123_F_HTTP_STATUS, error.http_status())
             .number_if(PAN123_F_API_CODE, error.code())
             .number_if(PAN123_F_RETRY_AFTER_MS, error.retry_after().map(millis))
-            .number(PAN123_F_RETRYABLE, error.kind().is_transient())
+            .number(PAN123_F_RETRYABLE, kind.is_transient())
             .number(PAN123_F_ATTEMPTS, error.attempts())
             .number_if(PAN123_F_SLICE_NO, error.slice_no())
             .number(PAN123_F_RESUMABLE, error.is_resumable());
         Self { code, fields: fields.with_json(), below: None }
+    }
+
+    /// The same with another code, also for those who ask for it as a field.
+    pub(crate) fn with_code(self, code: pan123_status) -> Self {
+        if self.code == code {
+            return self;
+        }
+        Self { code, fields: self.fields.with_number(PAN123_F_CODE, code), below: self.below }
     }
 
     pub(crate) fn message(&self) -> String {
@@ -78,6 +96,39 @@ impl ErrorRecord {
         text.map_or_else(String::new, |text| String::from_utf8_lossy(text.bytes()).into_owned())
     }
 }
+
+/// How code of the host's failed, for the error that comes of it: the engine knows no more than that it did.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnFailure {
+    pub(crate) code: pan123_status,
+    pub(crate) message: String,
+}
+
+impl OwnFailure {
+    /// What a layer or a token provider failed with. Nobody but the library says that something was stopped.
+    pub(crate) fn of(record: &ErrorRecord) -> Self {
+        let stopped = [PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN].contains(&record.code);
+        let code = if is_error(record.code) && !stopped { record.code } else { PAN123_E_CALLBACK };
+        Self { code, message: record.message() }
+    }
+
+    /// What is behind an error that says that host code failed.
+    fn behind(error: &Error) -> Option<&Self> {
+        if error.kind() != ErrorKind::HostCode {
+            return None;
+        }
+        let first: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+        iter::successors(first, |cause| cause.source()).find_map(|cause| cause.downcast_ref())
+    }
+}
+
+impl fmt::Display for OwnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for OwnFailure {}
 
 impl From<Error> for Box<ErrorRecord> {
     fn from(error: Error) -> Self {
@@ -105,6 +156,7 @@ pub(crate) fn code_of(kind: ErrorKind) -> pan123_status {
         ErrorKind::Name => PAN123_E_NAME,
         ErrorKind::Verify => PAN123_E_VERIFY_FAILED,
         ErrorKind::Refused => PAN123_E_REFUSED,
+        ErrorKind::HostCode => PAN123_E_CALLBACK,
         _ => PAN123_E_INTERNAL,
     }
 }
@@ -114,7 +166,8 @@ pub(crate) fn kind_of(code: pan123_status) -> ErrorKind {
     let kind = ErrorKind::ALL.into_iter().find(|kind| code_of(*kind) == code);
     kind.unwrap_or(match code {
         PAN123_E_SOURCE_STALLED => ErrorKind::Source,
-        _ => ErrorKind::Internal,
+        PAN123_E_INTERNAL | PAN123_E_PANIC => ErrorKind::Internal,
+        _ => ErrorKind::HostCode,
     })
 }
 
@@ -195,7 +248,7 @@ pub unsafe extern "C" fn pan123_error_i64(e: *const pan123_error, field: u32, ab
     quiet(absent, || {
         // SAFETY: by the contract of this function.
         let error = unsafe { handle::look(e) };
-        error.ok().and_then(|error| error.fields.get_number(field)).unwrap_or(absent)
+        error.as_ref().ok().and_then(|error| error.fields.get_number(field)).unwrap_or(absent)
     })
 }
 
@@ -219,7 +272,7 @@ pub unsafe extern "C" fn pan123_error_str(
         // SAFETY: by the contract of this function.
         let error = unsafe { handle::look(e) };
         // SAFETY: by the contract of this function.
-        unsafe { text::lend(error.ok().and_then(|error| error.fields.get_text(field, 0)), len) }
+        unsafe { text::lend(error.as_ref().ok().and_then(|error| error.fields.get_text(field, 0)), len) }
     })
 }
 
@@ -243,7 +296,7 @@ pub unsafe extern "C" fn pan123_error_free(e: *mut pan123_error) {
 /// `error` is NULL or a live error that the callback gave away.
 pub(crate) unsafe fn take(error: *mut pan123_error) -> Option<ErrorRecord> {
     // SAFETY: by the contract.
-    let record = unsafe { handle::look(error.cast_const()) }.ok().cloned();
+    let record = unsafe { handle::look(error.cast_const()) }.ok().map(|error| error.clone());
     // SAFETY: by the contract; its reference is ours.
     unsafe { handle::free(error) };
     record

@@ -18,6 +18,13 @@ impl Fields {
         self
     }
 
+    /// The same with another value for a field that it has, in its JSON too.
+    pub(crate) fn with_number(mut self, field: u32, value: impl Into<i64>) -> Self {
+        self.numbers.retain(|(known, _)| *known != field);
+        self.texts.retain(|(known, _)| *known != PAN123_F_JSON);
+        self.number(field, value).with_json()
+    }
+
     /// A number that C sees as `int64_t`. Larger ones do not occur: sizes end at 10 GiB, times in the year 292 million.
     pub(crate) fn size(self, field: u32, value: u64) -> Self {
         self.number(field, i64::try_from(value).unwrap_or(i64::MAX))

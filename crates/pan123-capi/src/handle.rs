@@ -3,7 +3,7 @@
 //! In C each type is incomplete. In Rust it is a marker without fields, because a debugger's view of private fields
 //! would make every private change look like a break of the interface. The real thing is a [`Handle`], counted.
 
-use std::{process, sync::Arc};
+use std::{ops::Deref, process, sync::Arc};
 
 use crate::{
     guard::{Fault, fault, invalid},
@@ -19,7 +19,7 @@ pub(crate) trait Object {
 }
 
 /// What a pointer points to.
-struct Handle<T> {
+pub(crate) struct Handle<T> {
     /// The process that made it.
     pid: u32,
     inside: T,
@@ -30,26 +30,50 @@ pub(crate) fn give<O: Object>(inside: O::Inside) -> *mut O {
     Arc::into_raw(Arc::new(Handle { pid: process::id(), inside })).cast_mut().cast()
 }
 
-/// Looks into an object.
+/// An object that is in use: it holds a reference of its own, so that the host may free its own meanwhile.
+pub(crate) struct Held<O: Object>(Arc<Handle<O::Inside>>);
+
+impl<O: Object> Deref for Held<O> {
+    type Target = O::Inside;
+
+    fn deref(&self) -> &O::Inside {
+        &self.0.inside
+    }
+}
+
+/// Checks that an object can be used in this process.
 ///
 /// # Safety
 ///
-/// `object` is NULL or came from [`give`] of the same type and has not been freed; it stays so while the reference lives.
-pub(crate) unsafe fn look<'a, O: Object>(object: *const O) -> Result<&'a O::Inside, Fault> {
+/// As [`look`].
+unsafe fn check<O: Object>(object: *const O) -> Result<(), Fault> {
     if object.is_null() {
         return Err(invalid(format!("the {} is NULL", O::NAME)));
     }
     // SAFETY: it is a live `Handle` of this type, by the contract.
-    let handle = unsafe { &*object.cast::<Handle<O::Inside>>() };
-    if handle.pid != process::id() {
-        let message = format!(
-            "this {} was made by process {}, before a fork; make a new one in this process",
-            O::NAME,
-            handle.pid
-        );
-        return Err(fault(PAN123_E_FORKED, message));
+    let pid = unsafe { (*object.cast::<Handle<O::Inside>>()).pid };
+    if pid == process::id() {
+        return Ok(());
     }
-    Ok(&handle.inside)
+    let message =
+        format!("this {} was made by process {pid}, before a fork; make a new one in this process", O::NAME);
+    Err(fault(PAN123_E_FORKED, message))
+}
+
+/// Takes hold of an object.
+///
+/// # Safety
+///
+/// `object` is NULL or came from [`give`] of the same type and has not been freed when this is called.
+pub(crate) unsafe fn look<O: Object>(object: *const O) -> Result<Held<O>, Fault> {
+    // SAFETY: handed on.
+    unsafe { check(object) }?;
+    let object = object.cast::<Handle<O::Inside>>();
+    // SAFETY: it came from `Arc::into_raw` in `give`, and is alive. The count that is added is the one that is taken.
+    Ok(Held(unsafe {
+        Arc::increment_strong_count(object);
+        Arc::from_raw(object)
+    }))
 }
 
 /// As [`look`], for a parameter that may be NULL.
@@ -57,7 +81,7 @@ pub(crate) unsafe fn look<'a, O: Object>(object: *const O) -> Result<&'a O::Insi
 /// # Safety
 ///
 /// As [`look`].
-pub(crate) unsafe fn look_if_any<'a, O: Object>(object: *const O) -> Result<Option<&'a O::Inside>, Fault> {
+pub(crate) unsafe fn look_if_any<O: Object>(object: *const O) -> Result<Option<Held<O>>, Fault> {
     if object.is_null() {
         return Ok(None);
     }
@@ -72,7 +96,7 @@ pub(crate) unsafe fn look_if_any<'a, O: Object>(object: *const O) -> Result<Opti
 /// As [`look`].
 pub(crate) unsafe fn retain<O: Object>(object: *mut O) -> *mut O {
     // SAFETY: handed on.
-    if unsafe { look(object) }.is_err() {
+    if unsafe { check(object) }.is_err() {
         return std::ptr::null_mut();
     }
     // SAFETY: it came from `Arc::into_raw` in `give`, and is alive.
@@ -87,7 +111,7 @@ pub(crate) unsafe fn retain<O: Object>(object: *mut O) -> *mut O {
 /// As [`look`]; the caller's reference is gone afterwards.
 pub(crate) unsafe fn free<O: Object>(object: *mut O) {
     // SAFETY: handed on.
-    if unsafe { look(object.cast_const()) }.is_ok() {
+    if unsafe { check(object.cast_const()) }.is_ok() {
         // SAFETY: it came from `Arc::into_raw` in `give`, and the caller gives its reference away.
         drop(unsafe { Arc::from_raw(object.cast::<Handle<O::Inside>>()) });
     }

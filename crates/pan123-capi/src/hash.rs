@@ -21,7 +21,7 @@ use crate::{
     error::pan123_error,
     fields::Fields,
     guard::{Fault, fault, guard, invalid},
-    handle,
+    handle::{self, Held},
     numbers::*,
     result::pan123_result,
     source::{Failed, Given, Reading, pan123_source, several},
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn pan123_hash(
         let slice_size = NonZeroU64::new(slice_size).or(NonZeroU64::new(SLICE_SIZE_ASSUMED));
         let slice_size = slice_size.unwrap_or(NonZeroU64::MIN);
         let wanted = Wanted { slice_size, sha1: flags & PAN123_HASH_SHA1 != 0 };
-        let (results, ended) = hash(&sources, wanted, stop);
+        let (results, ended) = hash(&sources, wanted, stop.as_deref());
         let mut first = None;
         for (i, result) in results.into_iter().enumerate() {
             match result {
@@ -128,7 +128,11 @@ type Results = Vec<Option<Result<Digests, Fault>>>;
 
 /// Hashes on a thread of its own, so that a read that hangs does not hold the caller when he wants to stop. Says how
 /// far it came, and why not to the end.
-fn hash(given: &[&Given], wanted: Wanted, stop: Option<&Cancel>) -> (Results, Result<(), Fault>) {
+fn hash(
+    given: &[Held<pan123_source>],
+    wanted: Wanted,
+    stop: Option<&Cancel>,
+) -> (Results, Result<(), Fault>) {
     let stopped = || Err(fault(PAN123_E_CANCELLED, "hashing was stopped, as asked"));
     let nothing = || given.iter().map(|_| None).collect::<Results>();
     if stop.is_some_and(Cancel::is_fired) {

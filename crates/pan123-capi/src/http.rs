@@ -15,7 +15,7 @@ use pan123_upload::transport::{Error, ErrorKind, Meter, Request, Response, Trans
 use tokio::runtime::Handle as Runtime;
 
 use crate::{
-    error::{Below, ErrorRecord, pan123_error},
+    error::{Below, ErrorRecord, OwnFailure, pan123_error},
     guard::{Fault, fault, guard, invalid, quiet},
     handle,
     numbers::*,
@@ -169,16 +169,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What the transport below said, for the layer that forwarded to it.
 fn below_fault(error: &Error) -> Fault {
-    let code = match error.kind() {
-        ErrorKind::Invalid => PAN123_E_INVALID_ARGUMENT,
-        ErrorKind::Tls => PAN123_E_TLS,
-        ErrorKind::Stalled | ErrorKind::BodyTimeout | ErrorKind::AnswerTimeout => PAN123_E_NET_TIMEOUT,
-        ErrorKind::BadAnswer => PAN123_E_PROTOCOL,
-        ErrorKind::Source => PAN123_E_SOURCE_IO,
-        ErrorKind::Cancelled => PAN123_E_CANCELLED,
-        _ => PAN123_E_NETWORK,
-    };
-    let mut record = ErrorRecord::new(code, error.to_string());
+    // Another layer of the host's.
+    let cause = std::error::Error::source(error);
+    if let Some(own) = cause.and_then(|cause| cause.downcast_ref::<OwnFailure>()) {
+        return fault(own.code, own.message.clone());
+    }
+    let mut record = ErrorRecord::new(below_code(error.kind()), error.to_string());
     record.below = Some(Below {
         kind: error.kind(),
         message: error.to_string(),
@@ -187,26 +183,43 @@ fn below_fault(error: &Error) -> Fault {
     Box::new(record)
 }
 
+fn below_code(kind: ErrorKind) -> pan123_status {
+    match kind {
+        ErrorKind::Invalid => PAN123_E_INVALID_ARGUMENT,
+        ErrorKind::Tls => PAN123_E_TLS,
+        ErrorKind::Stalled | ErrorKind::BodyTimeout | ErrorKind::AnswerTimeout => PAN123_E_NET_TIMEOUT,
+        ErrorKind::BadAnswer => PAN123_E_PROTOCOL,
+        ErrorKind::Source => PAN123_E_SOURCE_IO,
+        ErrorKind::Cancelled => PAN123_E_CANCELLED,
+        ErrorKind::Layer => PAN123_E_CALLBACK,
+        _ => PAN123_E_NETWORK,
+    }
+}
+
 /// What a transport of the host said, for the engine.
 pub(crate) fn to_transport_error(record: &ErrorRecord, exchange: &Exchange, elapsed: Duration) -> Error {
     let (sent, len) = exchange.sent();
     let kind = match record.code {
-        PAN123_E_INVALID_ARGUMENT => ErrorKind::Invalid,
         PAN123_E_TLS => ErrorKind::Tls,
         PAN123_E_NET_TIMEOUT | PAN123_E_TIMEOUT if sent < len => ErrorKind::Stalled,
         PAN123_E_NET_TIMEOUT | PAN123_E_TIMEOUT => ErrorKind::AnswerTimeout,
         PAN123_E_PROTOCOL => ErrorKind::BadAnswer,
         PAN123_E_SOURCE_IO | PAN123_E_SOURCE_CHANGED | PAN123_E_SOURCE_STALLED => ErrorKind::Source,
-        PAN123_E_CANCELLED => ErrorKind::Cancelled,
+        PAN123_E_CANCELLED if exchange.cancel.is_fired() => ErrorKind::Cancelled,
         PAN123_E_NETWORK if sent == 0 => ErrorKind::Connect,
         PAN123_E_NETWORK => ErrorKind::Interrupted,
-        _ => ErrorKind::Other,
+        _ => ErrorKind::Layer,
     };
-    let (kind, message, acted) = match &record.below {
-        Some(below) => (below.kind, below.message.clone(), below.may_have_acted),
-        None => (kind, record.message(), sent == len),
+    // What the transport below said, if the layer handed it on as it was.
+    let below = record.below.as_ref().filter(|below| below_code(below.kind) == record.code);
+    let error = match below {
+        Some(below) => Error::new(below.kind, below.message.clone()).acted(below.may_have_acted),
+        None if kind == ErrorKind::Layer => {
+            Error::new(kind, "a layer of the transport failed").with_source(OwnFailure::of(record))
+        }
+        None => Error::new(kind, record.message()).acted(sent == len),
     };
-    Error::new(kind, message).at(sent, elapsed).acted(acted)
+    error.at(sent, elapsed)
 }
 
 /// Looks into an exchange.

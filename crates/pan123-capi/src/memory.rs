@@ -92,6 +92,12 @@ impl ResumeLog for MemoryLog {
 
     fn clear(&mut self) -> Result<(), Error> {
         self.memory.lock().clear();
-        self.behind.as_mut().map_or(Ok(()), |log| log.clear())
+        if let Some(error) = self.behind.as_mut().and_then(|log| log.clear().err()) {
+            (self.warn)(format!(
+                "the store may still hold this upload, which is of no use any more: {error}"
+            ));
+            self.behind = None;
+        }
+        Ok(())
     }
 }

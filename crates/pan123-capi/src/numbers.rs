@@ -33,7 +33,7 @@ pub const PAN123_E_WOULD_DEADLOCK: i32 = 5;
 pub const PAN123_E_FORKED: i32 = 6;
 /// This build or this system does not have it.
 pub const PAN123_E_NOT_SUPPORTED: i32 = 7;
-/// The time given to a wait is over. Nothing else happened; wait again.
+/// The time given to a wait is over. What was waited for goes on; wait again.
 pub const PAN123_E_TIMEOUT: i32 = 8;
 /// Cancelled as asked, by `pan123_upload_cancel` or a `pan123_stop`.
 pub const PAN123_E_CANCELLED: i32 = 20;
@@ -80,7 +80,8 @@ pub const PAN123_E_INTERNAL: i32 = 900;
 /// A panic inside this library was caught. Please report it.
 pub const PAN123_E_PANIC: i32 = 901;
 
-/// Client, string: address of the service. Default `https://open-api.123pan.com`.
+/// Client, string: address of the service; without a scheme `https://`, for this machine `http://`. Default
+/// `https://open-api.123pan.com`.
 pub const PAN123_OPT_BASE_URL: u32 = 1001;
 /// Client, string: the `User-Agent` header. Default `pan123/VERSION`.
 pub const PAN123_OPT_USER_AGENT: u32 = 1002;
@@ -188,7 +189,7 @@ pub const PAN123_F_COMPLETED: u32 = 2012;
 pub const PAN123_F_SIZE: u32 = 2013;
 /// Results, integer: length of a slice in bytes; the last one may be shorter.
 pub const PAN123_F_SLICE_SIZE: u32 = 2014;
-/// Results, integer: number of slices.
+/// Results, integer: number of slices. Of an upload 0 if it went out whole, see `pan123_upload_new`, or the service had it.
 pub const PAN123_F_SLICE_COUNT: u32 = 2015;
 /// Results, integer: number of upload hosts.
 pub const PAN123_F_SERVER_COUNT: u32 = 2016;
@@ -208,7 +209,7 @@ pub const PAN123_EV_STATE: u32 = 1;
 /// Event: `bytes_done` of `bytes_total`. While one waits in the queue it is brought up to date rather than joined
 /// by another.
 pub const PAN123_EV_PROGRESS: u32 = 2;
-/// Event: slice `slice_no` was acknowledged.
+/// Event: slice `slice_no` was acknowledged. None comes for an upload that goes out whole, see `pan123_upload_new`.
 pub const PAN123_EV_SLICE: u32 = 3;
 /// Event: a request failed and will be sent again; `value` is the try that failed, `text` the reason.
 pub const PAN123_EV_RETRY: u32 = 4;

@@ -107,8 +107,8 @@ impl Settings {
         function: &str,
     ) -> Result<Self, Fault> {
         // SAFETY: by the contract.
-        let settings = unsafe { handle::look_if_any(options) }?.map(lock);
-        let settings = settings.map_or_else(Self::default, |settings| settings.clone());
+        let settings = unsafe { handle::look_if_any(options) }?;
+        let settings = settings.map_or_else(Self::default, |settings| lock(&settings).clone());
         let texts = TEXTS.iter().map(|(option, scope)| (*option, *scope));
         let numbers = NUMBERS.iter().map(|(option, scope, ..)| (*option, *scope));
         for (option, scope) in texts.chain(numbers) {
@@ -148,6 +148,29 @@ fn lock(settings: &Mutex<Settings>) -> MutexGuard<'_, Settings> {
     settings.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Why a text cannot be what the option is.
+fn wrong_with(option: u32, value: &str) -> Option<&'static str> {
+    if value.contains('\0') {
+        return Some("has a NUL inside");
+    }
+    match option {
+        PAN123_OPT_BASE_URL
+        | PAN123_OPT_STATE_DIR
+        | PAN123_OPT_TOKEN_CACHE
+        | PAN123_OPT_PROXY
+        | PAN123_OPT_CA_FILE
+        | PAN123_OPT_RESUME_KEY
+            if value.is_empty() =>
+        {
+            Some("is empty; leave it out instead")
+        }
+        PAN123_OPT_USER_AGENT if !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
+            Some("is not visible ASCII, as a header has to be")
+        }
+        _ => None,
+    }
+}
+
 fn unknown(option: u32) -> Fault {
     fault(PAN123_E_UNKNOWN_NUMBER, format!("option {option} is not known to this version of the library"))
 }
@@ -177,7 +200,8 @@ pub unsafe extern "C" fn pan123_options_new(
 /// Sets a text option; the text is copied. Setting it again replaces it.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_UNKNOWN_NUMBER` for an option that this version does not know;
-/// `PAN123_E_INVALID_ARGUMENT` for text that is not UTF-8 or has a NUL inside, and for an option that takes a number.
+/// `PAN123_E_INVALID_ARGUMENT` for text that is not UTF-8 or has a NUL inside, for an empty path, address or key, for a
+/// user agent that is not visible ASCII, and for an option that takes a number.
 ///
 /// Thread: any. Blocking: no. Since 0.1.
 ///
@@ -208,10 +232,10 @@ pub unsafe extern "C" fn pan123_options_set_str(
         }
         // SAFETY: by the contract of this function.
         let value = unsafe { text::text(s, len, &name(option)) }?;
-        if value.contains('\0') {
-            return Err(invalid(format!("{} has a NUL inside", name(option))));
+        if let Some(wrong) = wrong_with(option, value) {
+            return Err(invalid(format!("{} {wrong}", name(option))));
         }
-        lock(settings).texts.insert(option, value.to_owned());
+        lock(&settings).texts.insert(option, value.to_owned());
         Ok(())
     })
 }
@@ -244,7 +268,7 @@ pub unsafe extern "C" fn pan123_options_set_u64(
         if !(least..=most).contains(&&v) {
             return Err(invalid(format!("{} is {v}; it must be {least} to {most}", name(option))));
         }
-        lock(settings).numbers.insert(option, v);
+        lock(&settings).numbers.insert(option, v);
         Ok(())
     })
 }
@@ -281,7 +305,7 @@ pub unsafe extern "C" fn pan123_options_add_plugin(
         let (path, config) =
             unsafe { (text::text(path, len, "path")?, text::text_if_any(config, config_len, "config")?) };
         let plugin = Plugin::open(Path::new(path), config.unwrap_or_default())?;
-        lock(settings).plugins.push(Arc::new(plugin));
+        lock(&settings).plugins.push(Arc::new(plugin));
         Ok(())
     })
 }

@@ -332,6 +332,11 @@ unsafe fn part<V: Vtable>(
 
 /// Loads the object and calls its entry function.
 fn entry(path: &Path) -> Result<*const pan123_plugin, String> {
+    // The loader would wait for a pipe that nobody writes to.
+    let of = std::fs::metadata(path).map_err(|error| format!("it cannot be loaded: {error}"))?;
+    if !of.is_file() {
+        return Err("it cannot be loaded: it is no regular file".into());
+    }
     #[cfg(unix)]
     // SAFETY: running the object's initialisers is what the caller asked for.
     let library = unsafe {

@@ -38,7 +38,7 @@ pub unsafe extern "C" fn pan123_result_i64(r: *const pan123_result, field: u32, 
     quiet(absent, || {
         // SAFETY: by the contract of this function.
         let result = unsafe { handle::look(r) };
-        result.ok().and_then(|fields| fields.get_number(field)).unwrap_or(absent)
+        result.as_ref().ok().and_then(|fields| fields.get_number(field)).unwrap_or(absent)
     })
 }
 
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn pan123_result_str(
         // SAFETY: by the contract of this function.
         let result = unsafe { handle::look(r) };
         // SAFETY: by the contract of this function.
-        unsafe { text::lend(result.ok().and_then(|fields| fields.get_text(field, index)), len) }
+        unsafe { text::lend(result.as_ref().ok().and_then(|fields| fields.get_text(field, index)), len) }
     })
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use pan123_upload::{
-    Error, ErrorKind, Uploaded,
+    Uploaded,
     proto::machine::{self, Stage},
 };
 
@@ -92,7 +92,7 @@ async fn drive(upload: Arc<Upload>, reading: Reading, requested: Cancel) -> Resu
     match engine.wait().await {
         Ok(uploaded) => Ok(fields(&uploaded)),
         Err(_) if is_stopping && lock(&upload.stopping).requested.is_fired() => Err(stopped(&upload)),
-        Err(error) => Err(Box::new(record(&error, &reading))),
+        Err(error) => Err(reading.failed.record(&error)),
     }
 }
 
@@ -109,15 +109,9 @@ async fn open(upload: &Arc<Upload>, reading: &Reading) -> Result<pan123_upload::
         let behind = if of.is_kept { of.core.store_for(&reading.cancel) } else { None };
         let store = Arc::new(MemoryStore { memory: of.memory.clone(), behind, warn });
         let engine = of.core.engine.upload_kept_in(store, of.given.open(&reading), of.target.clone());
-        engine.map_err(|error| Box::new(record(&error, &reading)))
+        engine.map_err(|error| reading.failed.record(&error))
     });
     opened.await?
-}
-
-/// What an error of the engine is to the host.
-fn record(error: &Error, reading: &Reading) -> ErrorRecord {
-    let of_source = matches!(error.kind(), ErrorKind::Source | ErrorKind::SourceChanged);
-    ErrorRecord::of(error, if of_source { reading.failed.code() } else { None })
 }
 
 fn stopped(upload: &Upload) -> Fault {

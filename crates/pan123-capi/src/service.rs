@@ -8,7 +8,7 @@ use std::{
 
 use libc::size_t;
 use pan123_upload::{
-    Identity, SliceUpload, Source, SourceRead,
+    Error, Identity, SliceUpload, Source, SourceRead,
     proto::{
         Md5,
         machine::Reply,
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn pan123_api_token(
         // SAFETY: by the contract of this function.
         let (out, call) = unsafe { (handle::object_place(out)?, Call::new(c, stop, "pan123_api_token")?) };
         let engine = call.core.engine.clone();
-        let token = call.run(async move { Ok(engine.token().await?) })?;
+        let token = call.run(async move { engine.token().await })?;
         let fields = Fields::default().number_if(PAN123_F_EXPIRES_UNIX_MS, token.expires_unix_ms());
         *out = handle::give(fields.text(PAN123_F_TOKEN, token.expose()).with_json());
         Ok(())
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn pan123_api_domain(
         // SAFETY: by the contract of this function.
         let (out, call) = unsafe { (handle::object_place(out)?, Call::new(c, stop, "pan123_api_domain")?) };
         let engine = call.core.engine.clone();
-        let hosts = call.run(async move { Ok(engine.domain().await?) })?;
+        let hosts = call.run(async move { engine.domain().await })?;
         *out = handle::give(servers(Fields::default(), &hosts).with_json());
         Ok(())
     })
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn pan123_api_create(
         let (engine, duplicate) = (call.core.engine.clone(), settings.duplicate());
         let reply = call.run(async move {
             let request = CreateRequest { parent_id, filename: &name, etag, size, duplicate, contain_dir };
-            Ok(engine.create(&request).await?)
+            engine.create(&request).await
         })?;
         *out = handle::give(match reply {
             Reply::Created { preupload_id, slice_size, servers: hosts } => {
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn pan123_api_slice(
         let borrowed = Borrowed::new(data);
         let slice = SliceUpload { source: Source::custom(borrowed.0.clone()), ..slice };
         let engine = call.core.engine.clone();
-        call.run(async move { Ok(engine.slice(slice).await?) })
+        call.run(async move { engine.slice(slice).await })
     })
 }
 
@@ -258,7 +258,7 @@ pub unsafe extern "C" fn pan123_api_slice_from(
         };
         let slice = SliceUpload { source: given.open(&call.reading), ..slice };
         let engine = call.core.engine.clone();
-        call.run(async move { Ok(engine.slice(slice).await?) })
+        call.run(async move { engine.slice(slice).await })
     })
 }
 
@@ -293,7 +293,7 @@ pub unsafe extern "C" fn pan123_api_complete(
         // SAFETY: by the contract of this function.
         let id = unsafe { text::text(preupload_id, id_len, "preupload_id") }?.to_owned();
         let engine = call.core.engine.clone();
-        let file_id = call.run(async move { Ok(engine.complete(&id).await?) })?;
+        let file_id = call.run(async move { engine.complete(&id).await })?;
         *out = handle::give(completed(file_id));
         Ok(())
     })
@@ -350,7 +350,7 @@ pub unsafe extern "C" fn pan123_api_single(
             (call.core.engine.clone(), given.open(&call.reading), settings.duplicate());
         let file_id = call.run(async move {
             let fields = SingleFields { parent_id, filename: &name, etag, size, duplicate, contain_dir };
-            Ok(engine.single(&server, &fields, source).await?)
+            engine.single(&server, &fields, source).await
         })?;
         *out = handle::give(completed(file_id));
         Ok(())
@@ -358,14 +358,14 @@ pub unsafe extern "C" fn pan123_api_single(
 }
 
 /// One call of the host's. When it is over, reads that hang are let go of.
-struct Call<'a> {
-    core: &'a Arc<Core>,
-    stop: Option<&'a Cancel>,
+struct Call {
+    core: Arc<Core>,
+    stop: Option<Cancel>,
     function: &'static str,
     reading: Reading,
 }
 
-impl<'a> Call<'a> {
+impl Call {
     /// # Safety
     ///
     /// `client` is NULL or a live client, `stop` NULL or a live stop object.
@@ -375,8 +375,9 @@ impl<'a> Call<'a> {
         function: &'static str,
     ) -> Result<Self, Fault> {
         // SAFETY: by the contract.
-        let (core, stop): (&Arc<Core>, _) =
+        let (core, stop) =
             unsafe { (handle::look(client.cast_const())?, handle::look_if_any(stop.cast_const())?) };
+        let (core, stop) = (Arc::clone(&core), stop.map(|stop| stop.clone()));
         let reading = Reading {
             calls: core.calls.clone(),
             cancel: Cancel::new(),
@@ -389,19 +390,15 @@ impl<'a> Call<'a> {
 
     fn run<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Fault> {
-        let answer = self.core.run(self.function, self.stop, work);
-        answer.map_err(|mut fault| {
-            if [PAN123_E_SOURCE_IO, PAN123_E_SOURCE_CHANGED].contains(&fault.code) {
-                fault.code = self.reading.failed.code().unwrap_or(fault.code);
-            }
-            fault
-        })
+        let failed = self.reading.failed.clone();
+        let work = async move { work.await.map_err(|error| failed.record(&error)) };
+        self.core.run(self.function, self.stop.as_ref(), work)
     }
 }
 
-impl Drop for Call<'_> {
+impl Drop for Call {
     fn drop(&mut self) {
         self.reading.cancel.fire();
     }

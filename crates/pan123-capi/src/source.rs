@@ -9,14 +9,16 @@ use std::{
 
 use bytes::Bytes;
 use libc::size_t;
-use pan123_upload::{Identity, Source, SourceRead, transport::ReadAt};
+use pan123_upload::{Error, ErrorKind, Identity, Source, SourceRead, transport::ReadAt};
 
 use crate::{
     calls::Calls,
-    error::pan123_error,
+    error::{ErrorRecord, OwnFailure, pan123_error},
     guard::{Fault, calling_out, guard, invalid, may_wait, quiet},
-    handle::{self, Object},
-    numbers::{PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN, is_error, pan123_status},
+    handle::{self, Held, Object},
+    numbers::{
+        PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN, PAN123_E_SOURCE_IO, is_error, pan123_status,
+    },
     text,
     vtable::{Host, Vtable, nonsense, pan123_vtable},
     wait::Cancel,
@@ -136,23 +138,29 @@ pub(crate) struct Reading {
     pub(crate) resume_key: Option<String>,
 }
 
-/// The code that a source of the host's failed with first, for the error that comes of it: the engine knows no more
-/// than that the source could not be read. Clones are the same.
+/// What a source of the host's failed with first, for the error that comes of it: the engine knows no more than that
+/// the source could not be read. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Failed(Arc<OnceLock<pan123_status>>);
+pub(crate) struct Failed(Arc<OnceLock<OwnFailure>>);
 
 impl Failed {
-    /// Keeps the code, if it says why. Nobody but the library says that something was stopped.
-    fn with(&self, code: pan123_status) {
-        let stopped = [PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN].contains(&code);
-        if is_error(code) && !stopped {
-            // The first is the cause of all others.
-            let _ = self.0.set(code);
-        }
+    /// Keeps it. A code that says nothing, or that something was stopped, which nobody but the library says, counts as
+    /// one that cannot be read.
+    fn with(&self, fault: &ErrorRecord) {
+        let stopped = [PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN].contains(&fault.code);
+        let code = if is_error(fault.code) && !stopped { fault.code } else { PAN123_E_SOURCE_IO };
+        // The first is the cause of all others.
+        let _ = self.0.set(OwnFailure { code, message: fault.message() });
     }
 
     pub(crate) fn code(&self) -> Option<pan123_status> {
-        self.0.get().copied()
+        self.0.get().map(|own| own.code)
+    }
+
+    /// What an error of the engine is to the host.
+    pub(crate) fn record(&self, error: &Error) -> Fault {
+        let of_source = matches!(error.kind(), ErrorKind::Source | ErrorKind::SourceChanged);
+        Box::new(ErrorRecord::of(error, self.0.get().filter(|_| of_source)))
     }
 }
 
@@ -270,7 +278,7 @@ impl HostSource {
         });
         self.pending.change(-1);
         answer.and_then(|answer| answer).map_err(|fault| {
-            failed.with(fault.code);
+            failed.with(&fault);
             io::Error::other(fault.message())
         })
     }
@@ -399,6 +407,9 @@ pub unsafe extern "C" fn pan123_source_from_path(
         if path.is_empty() {
             return Err(invalid("path is empty"));
         }
+        if path.contains('\0') {
+            return Err(invalid("path has a NUL inside"));
+        }
         *out = handle::give(Given::Ready(Source::file(path)?));
         Ok(())
     })
@@ -476,11 +487,11 @@ pub unsafe extern "C" fn pan123_source_free(s: *mut pan123_source) {
 /// # Safety
 ///
 /// `sources` is NULL or an array of `n` pointers, each NULL or a live source.
-pub(crate) unsafe fn several<'a>(
+pub(crate) unsafe fn several(
     sources: *const *mut pan123_source,
     n: size_t,
     function: &str,
-) -> Result<Vec<&'a Given>, Fault> {
+) -> Result<Vec<Held<pan123_source>>, Fault> {
     may_wait(function)?;
     if n == 0 {
         return Ok(Vec::new());

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     calls::Calls,
-    error::{self, pan123_error},
+    error::{self, OwnFailure, pan123_error},
     guard::{Fault, guard, quiet},
     handle::{self, Object},
     numbers::{PAN123_E_CALLBACK, pan123_status},
@@ -39,7 +39,8 @@ pub struct pan123_tokens_vtable {
     /// `refused` is the token that the service has just turned down, `refused_len` bytes and a NUL, or NULL. Give another
     /// one then, preferably one that somebody else has fetched meanwhile: only three tokens of a client id live at a
     /// time. Called for every request, one call at a time per client: keep what you have. Fails with `PAN123_E_LOGIN`
-    /// if there is no token to be had, `PAN123_E_NETWORK` if another try may help. Required.
+    /// if there is no token to be had, `PAN123_E_NETWORK` if another try may help; see `pan123_vtable` for other codes.
+    /// Required.
     pub get: Option<
         unsafe extern "C" fn(
             ctx: usize,
@@ -98,11 +99,15 @@ impl TokenProvider for HostTokens {
             match answer.await.and_then(|answer| answer) {
                 Ok((text, expires)) => Token::new(text, expires),
                 Err(fault) => {
-                    let kind = match error::kind_of(fault.code) {
-                        ErrorKind::Internal => ErrorKind::Login,
-                        kind => kind,
-                    };
-                    Err(Error::new(kind, "token", fault.message()))
+                    let kind = error::kind_of(fault.code);
+                    let is_said = kind.is_transient()
+                        || matches!(kind, ErrorKind::Login | ErrorKind::Tls | ErrorKind::Protocol);
+                    Err(if is_said {
+                        Error::new(kind, "token", fault.message())
+                    } else {
+                        let error = Error::new(ErrorKind::HostCode, "token", fault.message());
+                        error.with_source(OwnFailure::of(&fault))
+                    })
                 }
             }
         })

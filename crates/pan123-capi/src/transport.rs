@@ -50,7 +50,8 @@ pub struct pan123_transport_vtable {
     /// \[worker thread, may block\] Sends the request `x` once, without retries and without following redirects, and
     /// answers it with `pan123_http_answer` or `pan123_http_forward`; any HTTP status is an answer. Calls overlap
     /// unless `PAN123_VT_SERIAL` is set. Fails with `PAN123_E_NETWORK`, `PAN123_E_TLS`, `PAN123_E_NET_TIMEOUT` or
-    /// `PAN123_E_PROTOCOL` if there is no answer. Required.
+    /// `PAN123_E_PROTOCOL` if there is no answer; any other code is a failure of yours, which is not tried again.
+    /// `PAN123_OK` without an answer is `PAN123_E_CALLBACK`. Required.
     pub send: Option<
         unsafe extern "C" fn(ctx: usize, x: *mut pan123_http, err: *mut *mut pan123_error) -> pan123_status,
     >,
@@ -202,7 +203,7 @@ pub unsafe extern "C" fn pan123_transport_new(
         // SAFETY: by the contract of this function.
         let (out, inner) = unsafe { (handle::object_place(out)?, handle::look_if_any(inner.cast_const())?) };
         let mut stack = vec![Arc::new(host?)];
-        stack.extend(inner.into_iter().flatten().cloned());
+        stack.extend(inner.iter().flat_map(|inner| inner.iter()).cloned());
         *out = handle::give(stack);
         Ok(())
     })

@@ -51,7 +51,8 @@ pub struct pan123_progress {
     pub state: u32,
     /// Slices that the service has acknowledged.
     pub slices_done: u32,
-    /// Slices in all; 0 before the service has named a slice size.
+    /// Slices in all; 0 before the service has named a slice size, and for an upload without slices, which
+    /// went out whole, see `pan123_upload_new`, or which the service had already.
     pub slices_total: u32,
     /// Requests that were sent again.
     pub retries: u32,
@@ -261,12 +262,17 @@ pub(crate) fn check_target(parent_id: i64, name: &str, contain_dir: bool, size: 
     if parent_id < 0 {
         return Err(invalid(format!("parent_id is {parent_id}; ids are not negative, and 0 is the root")));
     }
-    names::check_size(size).map_err(|error| invalid(format!("the source: {error}")))
+    names::check_size(size).map_err(|error| invalid(error.to_string()))
 }
 
 /// Makes an upload of `s` to the folder `parent_id` (0 is the root) under `name`. Starts nothing, and calls nothing back.
 /// `user` comes back in each event. Of `o`, `PAN123_OPT_DUPLICATE`, `PAN123_OPT_CONTAIN_DIR` and `PAN123_OPT_RESUME_KEY`
 /// count.
+///
+/// A source of up to 16 MiB, which is one slice, may go out whole in one request (`single/create`): when it would have to
+/// wait longer for its turn to `create`, once a second, than to send its bytes, as when many small files go one after the
+/// other. Then there is no `PAN123_EV_SLICE`, and the slice figures of progress and result are 0, as they are if the
+/// service had the bytes. If that request fails the upload goes on with `create` and slices.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_NAME` for a name that the service would refuse; `PAN123_E_INVALID_ARGUMENT` for an empty
 /// source, one larger than the service takes, and for options that are meant for a client; `PAN123_E_SHUTDOWN`.
@@ -318,7 +324,7 @@ pub unsafe extern "C" fn pan123_upload_new(
             duplicate: settings.duplicate(),
         };
         let key = settings.text(PAN123_OPT_RESUME_KEY).map(str::to_owned);
-        *out = handle::give(Upload::new(core, given, target, key, user, Memory::default())?);
+        *out = handle::give(Upload::new(&core, &given, target, key, user, Memory::default())?);
         Ok(())
     })
 }
@@ -381,7 +387,7 @@ pub unsafe extern "C" fn pan123_upload_import(
             duplicate: spec.duplicate,
         };
         let key = settings.text(PAN123_OPT_RESUME_KEY).map(str::to_owned);
-        *out = handle::give(Upload::new(core, given, target, key, user, Memory::new(state.to_vec()))?);
+        *out = handle::give(Upload::new(&core, &given, target, key, user, Memory::new(state.to_vec()))?);
         Ok(())
     })
 }

@@ -213,7 +213,11 @@ mod tests {
                 ErrorKind::Internal => 1,
                 ErrorKind::Usage => 2,
                 ErrorKind::Login => 3,
-                ErrorKind::Source | ErrorKind::SourceChanged | ErrorKind::Name | ErrorKind::Store => 4,
+                ErrorKind::Source
+                | ErrorKind::SourceChanged
+                | ErrorKind::Name
+                | ErrorKind::Store
+                | ErrorKind::HostCode => 4,
                 ErrorKind::Refused | ErrorKind::Protocol => 6,
                 ErrorKind::Verify => 7,
                 ErrorKind::Cancelled | ErrorKind::Paused => 130,

@@ -202,6 +202,7 @@ static ADVICE: &[(Class, &[Endpoint], &str)] = &[
     (Stalled, &[], "The connection hardly moved: check the uplink, then run the same command again; what is acknowledged is not sent again."),
     (NoAnswer, &[], "The service did not answer in time: run the same command again later; what is acknowledged is not sent again."),
     (Source, &[], "Make sure that the file is there, readable and not being written to, then run the same command again."),
+    (HostCode, &[], "A plugin, or the program's own code for tokens or requests, failed: read its message and mend that."),
 ];
 
 #[cfg(test)]

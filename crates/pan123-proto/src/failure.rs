@@ -59,11 +59,13 @@ pub enum Class {
     NoAnswer,
     /// The source could not be read, or changed.
     Source,
+    /// A layer or token provider of the program's own failed, for a reason of its own.
+    HostCode,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Auth,
         Self::LoginRefused,
         Self::RateLimited,
@@ -86,6 +88,7 @@ impl Class {
         Self::Stalled,
         Self::NoAnswer,
         Self::Source,
+        Self::HostCode,
     ];
 
     /// The class's name in JSON output and logs.
@@ -113,6 +116,7 @@ impl Class {
             Self::Stalled => "stalled",
             Self::NoAnswer => "no_answer",
             Self::Source => "source",
+            Self::HostCode => "host_code",
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum ErrorKind {
     BadAnswer,
     /// The body's source could not be read.
     Source,
+    /// A layer of the caller's own failed, for a reason that is not the network's. Trying again does not help.
+    Layer,
     /// The request was cancelled from outside.
     Cancelled,
     /// Something else, in the words of the cause.

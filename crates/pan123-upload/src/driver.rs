@@ -20,7 +20,7 @@ use crate::{
     hashing,
     resume::Resume,
     service::{Part, PartMeter},
-    source::{SourceRead, unreadable},
+    source::{SourceRead, changed, unreadable},
     upload::{Job, Uploaded},
 };
 
@@ -237,7 +237,11 @@ impl Driver {
         }
         (error.class() == Some(Class::Source)).then(|| {
             let words = format!("{}: {}", self.job.source.describe(), error.message());
-            unreadable(error.step(), words).with_source(error.clone())
+            let failed = match error.kind() {
+                ErrorKind::SourceChanged => changed(error.step(), words),
+                _ => unreadable(error.step(), words),
+            };
+            failed.with_source(error.clone())
         })
     }
 

@@ -51,13 +51,16 @@ pub enum ErrorKind {
     Verify,
     /// The service refuses for a reason of its own: folder, space, conflict, region. Trying again does not help.
     Refused,
+    /// A layer or token provider of the program's own, perhaps in a plugin, failed for a reason of its own. Not tried
+    /// again.
+    HostCode,
     /// A defect of this program.
     Internal,
 }
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Usage,
         Self::Cancelled,
         Self::Paused,
@@ -75,6 +78,7 @@ impl ErrorKind {
         Self::Name,
         Self::Verify,
         Self::Refused,
+        Self::HostCode,
         Self::Internal,
     ];
 
@@ -98,6 +102,7 @@ impl ErrorKind {
             Self::Name => "name",
             Self::Verify => "verify",
             Self::Refused => "refused",
+            Self::HostCode => "host_code",
             Self::Internal => "internal",
         }
     }
@@ -109,14 +114,14 @@ impl ErrorKind {
 
     /// The exit code of the program for an error of this kind. Listed in `docs/errors.md`.
     ///
-    /// 1 a defect, 2 usage, 3 login, 4 local file or name, 5 gave up but resumable, 6 refused by the
+    /// 1 a defect, 2 usage, 3 login, 4 local file, name or plugin, 5 gave up but resumable, 6 refused by the
     /// service, 7 verification failed, 130 interrupted. 0 is for uploads that are done.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Internal => 1,
             Self::Usage => 2,
             Self::Login => 3,
-            Self::Source | Self::SourceChanged | Self::Name | Self::Store => 4,
+            Self::Source | Self::SourceChanged | Self::Name | Self::Store | Self::HostCode => 4,
             Self::Network
             | Self::Tls
             | Self::Timeout
@@ -137,6 +142,7 @@ impl ErrorKind {
             Self::SourceChanged => "Wait until nothing writes to the file, and upload it again.",
             Self::Name => pan123_proto::advice(Class::BadName, Endpoint::Create),
             Self::Store => "Check the folder's permissions and the free space on its disk.",
+            Self::HostCode => pan123_proto::advice(Class::HostCode, Endpoint::Create),
             Self::Internal => "This is a defect: report it, with what was done before.",
             _ => "",
         }
@@ -154,6 +160,7 @@ impl ErrorKind {
             Class::Tls => Self::Tls,
             Class::Protocol => Self::Protocol,
             Class::Source => Self::Source,
+            Class::HostCode => Self::HostCode,
             // NoParent, Exists, NotFound, NoSpace, Blocked, Refused, and classes added later.
             _ => Self::Refused,
         }
@@ -218,6 +225,13 @@ impl Error {
     pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
         self.0.advice = advice.into();
         self
+    }
+
+    /// The same of a finer kind, with its usual advice.
+    #[must_use]
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self.with_advice(kind.usual_advice())
     }
 
     /// Adds the cause.
@@ -314,6 +328,7 @@ impl Error {
             ErrorKind::Server => Class::Server,
             ErrorKind::RateLimited => Class::RateLimited,
             ErrorKind::Protocol => Class::Protocol,
+            ErrorKind::HostCode => Class::HostCode,
             _ => Class::Refused,
         });
         Failure {

@@ -16,7 +16,7 @@ use pan123_transport::ReadAt;
 use crate::{
     blocking::blocking,
     error::{Error, ErrorKind},
-    source::{Identity, Source, SourceRead, unreadable},
+    source::{Identity, Source, SourceRead, changed, unreadable},
 };
 
 /// Stops the hashing that it was given to, soon, when it is dropped.
@@ -93,12 +93,16 @@ fn hash_error(source: &Source, error: &pan123_hash::Error) -> Error {
         Hash::Cancelled => Error::new(ErrorKind::Cancelled, "hash", message),
         Hash::Kernel => Error::new(ErrorKind::Usage, "hash", message)
             .with_advice("Unset PAN123_HASH_KERNEL, or name a kernel that this machine has."),
-        Hash::Shrunk | Hash::Grown | Hash::Changed | Hash::NotFound => {
-            Error::new(ErrorKind::SourceChanged, "hash", message)
-                .with_advice("Upload again once nothing writes to the file any more.")
-        }
+        Hash::Shrunk | Hash::Grown | Hash::Changed | Hash::NotFound => changed("hash", message),
+        // It was longer when it was opened.
+        _ if ends_early(error) => changed("hash", message),
         _ => unreadable("hash", message),
     }
+}
+
+fn ends_early(error: &pan123_hash::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// MD5 of a part of a source, for a slice that comes without one.

@@ -3,7 +3,7 @@
 //! Nothing is tried again here, with one exception: a token that the service turns down is renewed, up to
 //! [`RENEWALS_MAX`] times for a request. Whether a failure is worth another try is decided by the state machine.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pan123_proto::{
@@ -359,17 +359,28 @@ fn transport_error(endpoint: Endpoint, error: pan123_transport::Error) -> Error 
         TransportErrorKind::AnswerTimeout => Class::NoAnswer,
         TransportErrorKind::BadAnswer => Class::Protocol,
         TransportErrorKind::Source => Class::Source,
+        TransportErrorKind::Layer => Class::HostCode,
         TransportErrorKind::Invalid => Class::Refused,
         _ => Class::Interrupted,
     };
     // The last cause says most: that a connection was refused, a certificate is too old, a disk does not answer.
-    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-    let message = match causes.last().map(ToString::to_string) {
+    let causes = || std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    let ends_early = causes()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::UnexpectedEof);
+    let message = match causes().last().map(ToString::to_string) {
         Some(cause) if class != Class::Source => format!("{error}: {cause}"),
         Some(cause) => format!("could not be read: {cause}"),
         None => error.to_string(),
     };
-    Error::from(Failure::local(endpoint, class, message)).with_source(error)
+    let failed = Error::from(Failure::local(endpoint, class, message));
+    // A source that ends early is not what it was.
+    let failed = if class == Class::Source && ends_early {
+        failed.with_kind(ErrorKind::SourceChanged)
+    } else {
+        failed
+    };
+    failed.with_source(error)
 }
 
 fn form_error(endpoint: Endpoint, error: &multipart::FieldError) -> Error {

@@ -244,7 +244,8 @@ fn cut_short(size: u64, end: u64) -> io::Error {
     )
 }
 
-fn changed(step: &'static str, message: String) -> Error {
+/// The source is no longer what it was.
+pub(crate) fn changed(step: &'static str, message: String) -> Error {
     Error::new(ErrorKind::SourceChanged, step, message).with_advice(
         "Upload again once nothing writes to the file any more; a copy or a snapshot serves too.",
     )

@@ -44,6 +44,24 @@ static void options(void)
     CHECK_STATUS(PAN123_E_INVALID_ARGUMENT, pan123_options_set_u64(o, PAN123_OPT_SLICES_IN_FLIGHT, 65, &err));
     CHECK_STATUS(PAN123_E_INVALID_ARGUMENT, pan123_options_set_str(o, PAN123_OPT_USER_AGENT, "\xff", 1, &err));
     CHECK_STATUS(PAN123_E_INVALID_ARGUMENT, pan123_options_set_str(o, PAN123_OPT_USER_AGENT, "a\0b", 3, &err));
+    CHECK_STATUS(PAN123_E_INVALID_ARGUMENT, pan123_options_set_str(o, PAN123_OPT_USER_AGENT, "a\r\nX-B: c", PAN123_NUL, &err));
+    CHECK_STATUS(PAN123_E_INVALID_ARGUMENT, pan123_options_set_str(o, PAN123_OPT_BASE_URL, "", 0, &err));
+    CHECK_STATUS(PAN123_E_INVALID_ARGUMENT, pan123_options_set_str(o, PAN123_OPT_STATE_DIR, "", 0, &err));
+    CHECK_STATUS(PAN123_E_INVALID_ARGUMENT, pan123_options_set_str(o, PAN123_OPT_TOKEN_CACHE, "", 0, &err));
+    CHECK_STATUS(PAN123_E_INVALID_ARGUMENT, pan123_options_set_str(o, PAN123_OPT_RESUME_KEY, "", 0, &err));
+    {
+        pan123_source *s = NULL;
+        char fifo[] = "/tmp/pan123-fifo-XXXXXX";
+        CHECK_STATUS(PAN123_E_INVALID_ARGUMENT, pan123_source_from_path("/etc/passwd\0x", 13, &s, &err));
+        CHECK(mkdtemp(fifo));
+        {
+            char path[sizeof fifo + 8];
+            snprintf(path, sizeof path, "%s/p.so", fifo);
+            CHECK(mkfifo(path, 0600) == 0);
+            CHECK_STATUS(PAN123_E_PLUGIN, pan123_options_add_plugin(o, path, PAN123_NUL, NULL, 0, &err));
+            CHECK(unlink(path) == 0 && rmdir(fifo) == 0);
+        }
+    }
     CHECK_OK(pan123_options_set_u64(o, PAN123_OPT_DUPLICATE, 1, &err));
     /* An option that nobody would look at is a mistake. */
     CHECK_STATUS(PAN123_E_INVALID_ARGUMENT, pan123_client_new(o, NULL, NULL, NULL, NULL, &c, &err));

@@ -22,7 +22,7 @@ int main(int argc, char **argv)
         CHECK_OK(pan123_upload_wait(u, 60000, &r, &err));
         CHECK(pan123_result_i64(r, PAN123_F_FILE_ID, 0) > 0);
     } else {
-        CHECK(pan123_upload_wait(u, 60000, &r, &e) == PAN123_E_LOGIN);
+        CHECK(pan123_upload_wait(u, 60000, &r, &e) == PAN123_E_CALLBACK);
         CHECK(strstr(pan123_error_str(e, PAN123_F_MESSAGE, NULL), "as the plugin pleases"));
         pan123_error_free(e);
     }

@@ -37,6 +37,26 @@ static void *vtable(uint32_t size, uint32_t flags)
     return memory;
 }
 
+/* A vtable that is shorter than it should be, with something in every member that is no function. */
+static void *short_vtable(uint32_t size)
+{
+    uint8_t *memory = vtable(0, 0);
+    memset(memory, 0xa5, size);
+    memcpy(memory, &size, 4);
+    memset(memory + 4, 0, sizeof(pan123_vtable) - 4);
+    return memory;
+}
+
+/* Half a member is no size that a vtable can have. */
+#define SHORT(type, call)                                                                                     \
+    for (uint32_t vtable_size = sizeof(pan123_vtable); vtable_size < sizeof(type); vtable_size++) {           \
+        pan123_status status = (call);                                                                        \
+        if (vtable_size % sizeof(void *) ? status != PAN123_E_ABI : status == PAN123_E_ABI) {                 \
+            fprintf(stderr, "%s of %u bytes gave %s\n", #type, vtable_size, pan123_status_name(status));      \
+            return 1;                                                                                         \
+        }                                                                                                     \
+    }
+
 static pan123_event event;
 static pan123_progress progress;
 

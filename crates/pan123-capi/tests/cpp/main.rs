@@ -85,6 +85,48 @@ fn the_program_in_its_manual_works() {
     assert!(output.status.code() == Some(1) && text.contains("no such file"), "{text}");
 }
 
+/// Whether a program with these lines in it compiles, and if not, whether because of something deleted.
+#[track_caller]
+fn compiles(lines: &str, dialect: &str) -> bool {
+    let file = scratch("cpp").join("refused.cpp");
+    let code = format!(
+        "#include <array>\n#include <pan123.hpp>\n#include <string>\n\
+         #if __has_include(<span>)\n#include <span>\n#endif\n\
+         pan123::Error error();\nint main() {{ {lines} }}\n"
+    );
+    fs::write(&file, code).unwrap();
+    let mut command = Command::new("g++");
+    command
+        .arg(format!("-std={dialect}"))
+        .arg("-fsyntax-only")
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg(file);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() || text.contains("deleted function"), "{lines}: {text}");
+    output.status.success()
+}
+
+#[test]
+fn what_would_dangle_does_not_compile() {
+    for (owned, borrowed) in [
+        ("std::string(\"bytes\")", "std::string_view(\"bytes\")"),
+        ("std::vector<char>(5)", "pan123::Bytes(\"bytes\", 5)"),
+        ("std::array<unsigned char, 5>{}", "std::span<const std::byte>()"),
+        ("std::vector<std::byte>(5)", "std::span<char>()"),
+    ] {
+        let source = |bytes| format!("(void)pan123::Source::from_memory({bytes});");
+        assert!(compiles(&source(owned), "c++20"), "{owned}");
+        assert!(!compiles(&source(borrowed), "c++20"), "{borrowed}");
+        assert!(compiles(&source(&format!("pan123::Bytes({borrowed}), nullptr")), "c++20"), "{borrowed}");
+    }
+    for view in ["message", "step", "api_message", "trace_id", "advice", "failure_class", "json"] {
+        assert!(compiles(&format!("const auto e = error(); (void)e.{view}();"), "c++17"), "{view}");
+        assert!(!compiles(&format!("(void)error().{view}();"), "c++17"), "{view}");
+    }
+}
+
 #[test]
 fn everything_it_offers_does_what_the_manual_says() {
     check_program("everything", "c++17", &[]);

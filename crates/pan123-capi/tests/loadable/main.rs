@@ -243,7 +243,7 @@ fn exceptions_in_a_plugin_are_errors_with_their_text() {
     place.check_bad(&[(&plugin, "open")], &["PAN123_E_PLUGIN", "thrown by open"]);
     place.check_bad(&[(&plugin, "int by open")], &["no std::exception"]);
     place.check_bad(&[(&plugin, "refuses")], &["the vault is locked"]);
-    place.check_bad(&[(&plugin, "get")], &["PAN123_E_LOGIN", "thrown by get"]);
+    place.check_bad(&[(&plugin, "get")], &["PAN123_E_CALLBACK", "thrown by get"]);
     place.check_bad(&[(&plugin, "send")], &["thrown by send"]);
     place.check_bad(&[(&plugin, "load")], &["PAN123_E_STORE", "thrown by load"]);
     place.check_bad(&[(&plugin, "int by load")], &["PAN123_E_STORE", "no std::exception"]);

@@ -24,6 +24,11 @@ fn host_objects_are_used_as_promised_and_let_go_of_once() {
 }
 
 #[test]
+fn what_a_callback_fails_with_is_what_the_host_is_told() {
+    check_program("failures", &[]);
+}
+
+#[test]
 fn stuck_callbacks_hold_up_nobody_but_themselves() {
     check_program("stuck", &[]);
 }

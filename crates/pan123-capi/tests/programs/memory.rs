@@ -34,6 +34,11 @@ fn valgrind_finds_nothing_in_what_host_objects_do() {
     check_valgrind("reentry");
 }
 
+#[test]
+fn valgrind_finds_nothing_when_objects_are_freed_under_a_call() {
+    check_valgrind("freed");
+}
+
 #[track_caller]
 fn check_sanitized(name: &str) {
     let service = Service::start();

@@ -109,7 +109,7 @@ fn values(kind: &str, name: &str) -> Vec<String> {
 /// A program that calls every function with one bad value at a time, and with all of them bad.
 fn program() -> String {
     let mut code = String::from(include_str!("../c/sweep.in.c"));
-    let mut calls = 0;
+    let (mut calls, mut short) = (0, 0);
     for Function { returns, name, parameters } in functions() {
         if parameters.is_empty() {
             continue;
@@ -159,8 +159,16 @@ fn program() -> String {
         }
         let worst: Vec<&str> = all.iter().map(|values| values[values.len() - 1].as_str()).collect();
         call(&worst);
+        if let Some(at) = parameters.iter().position(|(kind, _)| kind.ends_with("_vtable *")) {
+            let vtable = parameters[at].0.trim_start_matches("const ").trim_end_matches(" *");
+            let mut arguments = first.clone();
+            arguments[at] = "short_vtable(vtable_size)";
+            *arguments.last_mut().unwrap() = "NULL";
+            writeln!(code, "    SHORT({vtable}, {name}({}))", arguments.join(", ")).unwrap();
+            short += 1;
+        }
     }
-    assert!(calls > 400, "only {calls} calls");
+    assert!(calls > 400 && short >= 5, "only {calls} calls, {short} with vtables");
     code += "    puts(\"ok\");\n    return 0;\n}\n";
     code
 }

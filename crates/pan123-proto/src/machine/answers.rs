@@ -453,6 +453,11 @@ impl Upload {
         match failure.class {
             Class::RateLimited => quiet && self.throttled >= THROTTLED_MAX,
             Class::Connect => quiet,
+            // No passing fault, but another upload host may have a better certificate.
+            Class::Tls => {
+                let hosts = self.remote.as_ref().map_or(1, |remote| remote.servers.len());
+                attempts as usize >= hosts
+            }
             class if is_lost(class) => attempts >= LOST_TRIES_MAX || (quiet && attempts >= 2),
             class => attempts >= self.tries_max(class),
         }
@@ -512,9 +517,12 @@ fn may_have_acted(class: Class) -> bool {
 fn ends_at_once(class: Class) -> Option<FailedKind> {
     match class {
         Class::Auth | Class::LoginRefused => Some(FailedKind::Login),
-        Class::NoParent | Class::BadName | Class::Exists | Class::NoSpace | Class::Blocked => {
-            Some(FailedKind::Refused)
-        }
+        Class::NoParent
+        | Class::BadName
+        | Class::Exists
+        | Class::NoSpace
+        | Class::Blocked
+        | Class::HostCode => Some(FailedKind::Refused),
         Class::Source => Some(FailedKind::Source),
         _ => None,
     }

@@ -342,6 +342,35 @@ fn a_refusal_in_unknown_words_restarts_once_and_then_ends_in_those_words() {
 }
 
 #[test]
+fn a_certificate_that_is_not_trusted_is_no_passing_fault() {
+    let mut bench = Bench::new(1);
+    bench.fail(Class::Tls);
+    let failed = bench.failed();
+    assert_eq!((failed.kind, failed.failure.class, failed.attempts), (FailedKind::GaveUp, Class::Tls, 1));
+    assert_eq!(bench.now, Duration::ZERO);
+
+    // Another upload host may have a better one.
+    let mut bench = Bench::new(1);
+    bench.create();
+    let Call::Slice { server: first, .. } = bench.fail(Class::Tls) else { panic!("a slice goes out") };
+    let Call::Slice { server: second, .. } = bench.fail(Class::Tls) else { panic!("a slice goes out") };
+    assert_ne!(first, second);
+    let failed = bench.failed();
+    assert_eq!((failed.failure.class, failed.attempts, failed.slice_no), (Class::Tls, 2, Some(1)));
+    assert!(failed.resumable);
+}
+
+#[test]
+fn code_of_the_programs_own_that_fails_is_not_tried_again() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    bench.fail(Class::HostCode);
+    let failed = bench.failed();
+    assert_eq!((failed.failure.class, failed.attempts, failed.slice_no), (Class::HostCode, 1, Some(1)));
+    assert!(failed.resumable);
+}
+
+#[test]
 fn a_rate_limit_slows_down_and_does_not_use_up_tries() {
     let mut bench = Bench::new(1);
     bench.create();

@@ -332,7 +332,7 @@ pub enum FailedKind {
     Source,
     /// The service does not let us in.
     Login,
-    /// The service refused the upload for a reason of its own (name, folder, space, …).
+    /// The service, or the program's own code, refused the upload for a reason of its own (name, folder, space, …).
     Refused,
     /// The stored bytes do not have the declared etag, twice.
     Verify,
@@ -348,7 +348,12 @@ impl Failed {
     pub(super) fn new(kind: FailedKind, failure: Failure, slice_no: Option<u32>, attempts: u32) -> Self {
         let resumable = match kind {
             FailedKind::GaveUp | FailedKind::SlowUplink | FailedKind::Login | FailedKind::Protocol => true,
-            FailedKind::Refused => matches!(failure.class, crate::Class::NoSpace | crate::Class::Blocked),
+            FailedKind::Refused => {
+                matches!(
+                    failure.class,
+                    crate::Class::NoSpace | crate::Class::Blocked | crate::Class::HostCode
+                )
+            }
             FailedKind::Source | FailedKind::Verify => false,
         };
         let class_advice = crate::advice(failure.class, failure.endpoint);

@@ -90,6 +90,7 @@ fn below_http(endpoint: Endpoint, error: transport::Error) -> Error {
         Kind::BodyTimeout => Class::BodyTimeout,
         Kind::AnswerTimeout => Class::NoAnswer,
         Kind::BadAnswer => Class::Protocol,
+        Kind::Layer => Class::HostCode,
         Kind::Invalid => {
             let refused = Error::new(ErrorKind::Usage, endpoint.name(), error.to_string());
             return refused.with_advice("Check the base URL.").with_source(error);
