@@ -1,11 +1,11 @@
 //! `cargo xtask test`: every check of the project.
 
 use std::{
-    env,
+    env, thread,
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
 use crate::{
     process::{self, Finished},
@@ -47,8 +47,8 @@ const STEPS: &[Step] = &[
     step("C++ and plugins", Full, &[GXX, CLANG, SQLITE], 20, &["cargo", "xtask", "cpp"]),
     step("docs", Full, &[], 10, &["cargo", "doc", "--workspace", "--no-deps"]),
     step("first command", Full, &[], 20, &["cargo", "run", "--release", "--bin", "pan123", "--", "upload", "--local", "README.md"]),
-    step("soak", Full, &[], 20, &["cargo", "xtask", "soak", "--quick"]),
-    step("slow lines", Full, &[IPROUTE], 20, &["cargo", "xtask", "links", "--quick"]),
+    step("soak", Full, &[], 20, &["cargo", "xtask", "soak", "--quick"]).alongside(),
+    step("slow lines", Full, &[IPROUTE], 20, &["cargo", "xtask", "links", "--quick"]).alongside(),
     step("fuzz", Full, &[], 30, &["cargo", "xtask", "fuzz", "--quick", "--seconds", "4"]),
     // It sees to what each language needs by itself, and skips those that cannot be.
     step("bindings", Full, &[], 60, &["cargo", "xtask", "bindings"]),
@@ -78,10 +78,17 @@ struct Step {
     /// `SKIPPED: what, and what to do about it` to stderr, past the test runner's capture.
     uses: &'static [Need],
     limit_minutes: u64,
+    /// It mostly waits, and so runs next to those after it.
+    alongside: bool,
     command: &'static [&'static str],
 }
 
 impl Step {
+    const fn alongside(mut self) -> Self {
+        self.alongside = true;
+        self
+    }
+
     const fn using(mut self, uses: &'static [Need]) -> Self {
         self.uses = uses;
         self
@@ -96,7 +103,7 @@ const fn step(
     limit_minutes: u64,
     command: &'static [&'static str],
 ) -> Step {
-    Step { name, when, needs, uses: &[], limit_minutes, command }
+    Step { name, when, needs, uses: &[], limit_minutes, alongside: false, command }
 }
 
 /// How a step went, in tests where it has tests, else as one.
@@ -138,12 +145,25 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let tools = Tools::set_up(&workspace, &needs);
     println!("{:<24} {:>7.1} s", "tools", start.elapsed().as_secs_f64());
 
-    let mut reports = Vec::new();
-    for step in steps {
+    let run_step = |step| -> anyhow::Result<Report> {
         let report = run_step(&workspace, &tools, step, strict)?;
         println!("{:<24} {:>7.1} s  {}", report.name, report.elapsed.as_secs_f64(), report.count.word());
-        reports.push(report);
-    }
+        Ok(report)
+    };
+    let reports = thread::scope(|scope| -> anyhow::Result<Vec<Report>> {
+        let (mut reports, mut alongside) = (Vec::new(), Vec::new());
+        for step in steps {
+            if step.alongside {
+                alongside.push(scope.spawn(move || run_step(step)));
+            } else {
+                reports.push(run_step(step)?);
+            }
+        }
+        for thread in alongside {
+            reports.push(thread.join().map_err(|_| anyhow!("a check panicked"))??);
+        }
+        Ok(reports)
+    })?;
     let total = summary(&reports, start.elapsed());
     if total.failed > 0 {
         std::process::exit(1);
