@@ -57,11 +57,11 @@ int main(void)
     memset(before, 0, sizeof before);
     memset(after, 0, sizeof after);
     for (int i = 1; i < 65; i++) sigaction(i, NULL, &before[i]);
-    /* Once, for what the system loads on first use. */
+    fds = count_fds();
     round_trip(0, 1, 0);
     WAIT_FOR(count_threads() == 3, 10);
     threads = count_threads();
-    fds = count_fds();
+    WAIT_FOR(count_fds() == fds, 10);
     for (uint64_t round = 1; round <= 4; round++) {
         int shutdown = round % 2 == 0;
         round_trip(round, shutdown, round > 2);
