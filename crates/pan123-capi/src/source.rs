@@ -317,7 +317,7 @@ impl SourceRead for HostSource {
     fn identity(&self) -> io::Result<Identity> {
         let size = self.size;
         if self.host.vtable().identity.is_none() {
-            return Ok(Identity { size, mtime_ns: 0, inode: 0, device: 0 });
+            return Ok(Identity { size, mtime_ns: 0, ctime_ns: 0, inode: 0, device: 0 });
         }
         let identity = self.call(move |host| {
             let struct_size = size_of::<pan123_identity>() as u32;
@@ -329,7 +329,13 @@ impl SourceRead for HostSource {
             })?;
             Ok(identity)
         })?;
-        Ok(Identity { size: identity.size, mtime_ns: identity.mtime_ns, inode: identity.inode, device: 0 })
+        Ok(Identity {
+            size: identity.size,
+            mtime_ns: identity.mtime_ns,
+            ctime_ns: 0,
+            inode: identity.inode,
+            device: 0,
+        })
     }
 
     fn is_waiting(&self) -> bool {

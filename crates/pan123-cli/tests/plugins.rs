@@ -265,7 +265,7 @@ fn a_plugin_that_fails_in_every_function_fails_the_upload_and_not_the_program() 
     place.check_bad(&[(&fails, "")], 4, &["as the plugin pleases"]);
     let throws = objects::in_cpp("throws", "crates/pan123-capi/tests/loadable/throws.cpp", &[]);
     place.check_bad(&[(&throws, "open")], 2, &["thrown by open"]);
-    place.check_bad(&[(&throws, "get")], 3, &["thrown by get"]);
+    place.check_bad(&[(&throws, "get")], 4, &["thrown by get"]);
     let panics = objects::in_rust("panics", "crates/pan123-capi/tests/loadable/panics.rs");
     let tokens = objects::token_helper();
     place.check_bad(&[(&panics, "open"), (&tokens, HELPER)], 2, &["a panic in the plugin: in open"]);

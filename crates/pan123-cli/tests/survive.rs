@@ -396,6 +396,7 @@ fn a_file_that_is_truncated_replaced_or_grows_while_it_goes_out_is_no_success() 
         ("grow", "changed its size"),
         ("replace", "was replaced by another file"),
         ("write", "was written to"),
+        ("write and put the time back", "was written to and its time put back"),
         ("remove", "was removed or renamed"),
     ] {
         let bench = Bench::new();
@@ -409,6 +410,12 @@ fn a_file_that_is_truncated_replaced_or_grows_while_it_goes_out_is_no_success() 
             "grow" => open().set_len(7 * SLICE).unwrap(),
             "replace" => fs::rename(bench.file("g", 6 * SLICE, 2), &path).unwrap(),
             "write" => open().write_all(b"changed").unwrap(),
+            "write and put the time back" => {
+                let before = fs::metadata(&path).unwrap().modified().unwrap();
+                let mut file = open();
+                file.write_all(b"changed").unwrap();
+                file.set_modified(before).unwrap();
+            }
             _ => fs::remove_file(&path).unwrap(),
         }
         let (code, lines) = running.end();

@@ -146,6 +146,8 @@ static TABLE: &[Row] = &[
     row(IN_FOLDER, Said::No, &["parentid不存在", "父目录不存在", "父级目录不存在", "目录不存在", "文件夹不存在"], NoParent),
     // restic-123pan, pan123-uploader: "该目录下已经有同名文件夹,无法进行创建". 5060 is the web API's code.
     row(NAMED, Said::No, &["同名"], Exists),
+    // Inferred: other words for the same, which have the word for a file name in them.
+    row(NAMED, Said::No, &["名已存在", "文件已存在", "already exist"], Exists),
     row(NAMED, Said::Code(5060), &[], Exists),
     // "文件名要小于256个字符且不能包含以下任何字符…"; the shorter word covers its variants (inferred).
     row(NAMED, Said::No, &["文件名"], BadName),
@@ -252,6 +254,7 @@ mod tests {
             check(endpoint, 200, 1, "parentFileId不存在", NoParent);
         }
         check(Mkdir, 200, 1, "该目录下已经有同名文件夹,无法进行创建", Exists);
+        check(Create, 200, 1, "该目录下文件名已存在", Exists);
         check(Create, 200, 1, "文件名要小于256个字符且不能包含以下任何字符:\"\\/:*?|><", BadName);
         check(Mkdir, 200, 1, "文件名要小于256个字符且不能包含以下任何字符", BadName);
         check(Create, 200, 1, "内部错误", Server);

@@ -332,16 +332,13 @@ impl Driver {
     }
 
     fn report(&self) {
-        if let Some((done, count)) = self.upload.slices() {
-            self.job.counters.slices(done, count);
-        }
         let in_flight = self
             .under_way
             .values()
             .filter_map(|request| request.meter.as_ref())
             .map(|meter| meter.bytes())
             .sum();
-        self.job.counters.sent(self.upload.bytes_acknowledged(), in_flight);
+        self.job.counters.sent(self.upload.slices(), self.upload.bytes_acknowledged(), in_flight);
     }
 
     async fn end(mut self, outcome: Outcome) -> Result<Uploaded, Error> {
@@ -357,7 +354,7 @@ impl Driver {
             Outcome::Completed(done) => {
                 drop(self.resume.forget());
                 let size = self.job.spec.size;
-                self.job.counters.sent(size, 0);
+                self.job.counters.sent(None, size, 0);
                 Ok(Uploaded {
                     file_id: done.file_id,
                     etag: done.etag,

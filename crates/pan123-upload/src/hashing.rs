@@ -70,7 +70,8 @@ impl Input for SourceInput<'_> {
 
     fn version(&self) -> io::Result<u128> {
         let identity = self.0.identity()?;
-        Ok(u128::from(identity.mtime_ns as u64) << 64 | u128::from(identity.inode))
+        let changed = identity.mtime_ns.rotate_left(32) ^ identity.ctime_ns;
+        Ok(u128::from(changed as u64) << 64 | u128::from(identity.inode))
     }
 }
 

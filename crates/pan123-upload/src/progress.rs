@@ -1,6 +1,6 @@
 //! How far an upload is, readable from any thread at any time.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pan123_proto::machine::Stage;
 use serde::Serialize;
@@ -27,72 +27,56 @@ pub struct Progress {
     pub retries: u32,
 }
 
-/// The counters behind [`Progress`].
+/// What [`Progress`] is taken from, as one, so that its figures fit each other.
 #[derive(Debug)]
-pub(crate) struct Counters {
-    bytes_total: u64,
-    stage: AtomicU8,
-    hashed: AtomicU64,
-    sent: AtomicU64,
-    acknowledged: AtomicU64,
-    slices_done: AtomicU32,
-    slices_total: AtomicU32,
-    retries: AtomicU32,
-}
-
-const STAGES: [Stage; 5] = [Stage::Hashing, Stage::Creating, Stage::Sending, Stage::Completing, Stage::Done];
+pub(crate) struct Counters(Mutex<Progress>);
 
 impl Counters {
     pub(crate) fn new(bytes_total: u64) -> Self {
-        Self {
+        Self(Mutex::new(Progress {
+            stage: Stage::Hashing,
             bytes_total,
-            stage: AtomicU8::new(0),
-            hashed: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-            acknowledged: AtomicU64::new(0),
-            slices_done: AtomicU32::new(0),
-            slices_total: AtomicU32::new(0),
-            retries: AtomicU32::new(0),
-        }
+            bytes_hashed: 0,
+            bytes_sent: 0,
+            bytes_acknowledged: 0,
+            slices_done: 0,
+            slices_total: 0,
+            retries: 0,
+        }))
+    }
+
+    fn now(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn snapshot(&self) -> Progress {
-        // Read in this order, so that a snapshot never shows more acknowledged than sent.
-        let bytes_acknowledged = self.acknowledged.load(Relaxed);
-        let bytes_sent = self.sent.load(Relaxed).max(bytes_acknowledged);
-        Progress {
-            stage: STAGES[usize::from(self.stage.load(Relaxed))],
-            bytes_total: self.bytes_total,
-            bytes_hashed: self.hashed.load(Relaxed),
-            bytes_sent,
-            bytes_acknowledged,
-            slices_done: self.slices_done.load(Relaxed),
-            slices_total: self.slices_total.load(Relaxed),
-            retries: self.retries.load(Relaxed),
-        }
+        *self.now()
     }
 
     pub(crate) fn stage(&self, stage: Stage) {
-        let index = STAGES.iter().position(|&s| s == stage).unwrap_or(0);
-        self.stage.fetch_max(index as u8, Relaxed);
+        let mut now = self.now();
+        now.stage = now.stage.max(stage);
     }
 
     pub(crate) fn hashed(&self, bytes: u64) {
-        self.hashed.fetch_max(bytes.min(self.bytes_total), Relaxed);
+        let mut now = self.now();
+        now.bytes_hashed = now.bytes_hashed.max(bytes.min(now.bytes_total));
     }
 
-    /// `in_flight`: bytes that connections have taken of what is not acknowledged yet.
-    pub(crate) fn sent(&self, acknowledged: u64, in_flight: u64) {
-        self.acknowledged.fetch_max(acknowledged.min(self.bytes_total), Relaxed);
-        self.sent.fetch_max((acknowledged + in_flight).min(self.bytes_total), Relaxed);
-    }
-
-    pub(crate) fn slices(&self, done: u32, total: u32) {
-        self.slices_done.fetch_max(done, Relaxed);
-        self.slices_total.store(total, Relaxed);
+    /// `slices`: how many are done, and of how many, once that is known. `in_flight`: bytes that connections
+    /// have taken of what is not acknowledged yet.
+    pub(crate) fn sent(&self, slices: Option<(u32, u32)>, acknowledged: u64, in_flight: u64) {
+        let mut now = self.now();
+        if let Some((done, total)) = slices {
+            now.slices_done = now.slices_done.max(done);
+            now.slices_total = total;
+        }
+        now.bytes_acknowledged = now.bytes_acknowledged.max(acknowledged.min(now.bytes_total));
+        let sent = (acknowledged + in_flight).min(now.bytes_total);
+        now.bytes_sent = now.bytes_sent.max(sent).max(now.bytes_acknowledged);
     }
 
     pub(crate) fn retry(&self) {
-        self.retries.fetch_add(1, Relaxed);
+        self.now().retries += 1;
     }
 }

@@ -117,8 +117,10 @@ impl Source {
             format!("changed its size from {} to {} bytes", before.size, now.size)
         } else if (now.inode, now.device) != (before.inode, before.device) {
             "was replaced by another file".to_owned()
-        } else {
+        } else if now.mtime_ns != before.mtime_ns {
             "was written to".to_owned()
+        } else {
+            "was written to and its time put back, or its owner, permissions or links changed".to_owned()
         };
         Err(changed("check source", format!("{} {what} during the upload", self.describe())))
     }
@@ -224,7 +226,7 @@ impl SourceRead for MemorySource {
     }
 
     fn identity(&self) -> io::Result<Identity> {
-        Ok(Identity { size: self.size(), mtime_ns: 0, inode: 0, device: 0 })
+        Ok(Identity { size: self.size(), mtime_ns: 0, ctime_ns: 0, inode: 0, device: 0 })
     }
 
     fn describe(&self) -> String {

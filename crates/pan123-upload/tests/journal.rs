@@ -29,7 +29,7 @@ fn header() -> Header {
         version: journal::VERSION,
         source: "/data/测试 \"1\"\n.bin".into(),
         path: Some("/data/测试 \"1\"\n.bin".into()),
-        identity: Identity { size: 40, mtime_ns: -5, inode: u64::MAX, device: 7 },
+        identity: Identity { size: 40, mtime_ns: -5, ctime_ns: -4, inode: u64::MAX, device: 7 },
         base_url: "https://open-api.123pan.com".into(),
         spec: UploadSpec {
             parent_id: 0,

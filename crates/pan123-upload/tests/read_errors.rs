@@ -45,7 +45,7 @@ impl SourceRead for Disk {
     }
 
     fn identity(&self) -> io::Result<Identity> {
-        Ok(Identity { size: self.size(), mtime_ns: 1, inode: 1, device: 1 })
+        Ok(Identity { size: self.size(), mtime_ns: 1, ctime_ns: 1, inode: 1, device: 1 })
     }
 
     fn describe(&self) -> String {

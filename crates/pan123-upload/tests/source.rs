@@ -283,7 +283,7 @@ fn a_custom_source_that_is_short_or_fails_is_found_out() {
     assert_eq!(source.read_at(0, &mut [0; 6]).unwrap(), 6);
     let error = source.read_at(0, &mut [0; 7]).unwrap_err();
     assert_eq!(error.to_string(), "ends after 6 bytes, but had 10 when it was opened");
-    let identity = Identity { size: 10, mtime_ns: 0, inode: 0, device: 0 };
+    let identity = Identity { size: 10, mtime_ns: 0, ctime_ns: 0, inode: 0, device: 0 };
     let error = source.check(&identity).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Source);
     assert_eq!(error.to_string(), "check source: a liar: the vault is shut");

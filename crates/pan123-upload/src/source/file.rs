@@ -124,10 +124,16 @@ mod platform {
         use std::os::unix::fs::MetadataExt;
         Identity {
             size: metadata.len(),
-            mtime_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+            mtime_ns: nanos(metadata.mtime(), metadata.mtime_nsec()),
+            ctime_ns: nanos(metadata.ctime(), metadata.ctime_nsec()),
             inode: metadata.ino(),
             device: metadata.dev(),
         }
+    }
+
+    #[cfg(unix)]
+    fn nanos(secs: i64, nsecs: i64) -> i64 {
+        secs.saturating_mul(1_000_000_000).saturating_add(nsecs)
     }
 
     /// Windows tells the file index only of open files and outside of `std`; size and time must do.
@@ -137,7 +143,7 @@ mod platform {
         // 100 ns since 1601 and 1 ns since 1970 differ in the start, which only has to be the same each time.
         let ticks = i64::try_from(metadata.last_write_time()).unwrap_or(i64::MAX);
         let mtime_ns = ticks.saturating_sub(116_444_736_000_000_000).saturating_mul(100);
-        Identity { size: metadata.len(), mtime_ns, inode: 0, device: 0 }
+        Identity { size: metadata.len(), mtime_ns, ctime_ns: 0, inode: 0, device: 0 }
     }
 
     #[cfg(unix)]
