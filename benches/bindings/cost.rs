@@ -53,7 +53,7 @@ impl SourceRead for Block {
     }
 
     fn identity(&self) -> io::Result<Identity> {
-        Ok(Identity { size: self.size, mtime_ns: 0, inode: 0, device: 0 })
+        Ok(Identity { size: self.size, mtime_ns: 0, ctime_ns: 0, inode: 0, device: 0 })
     }
 
     fn describe(&self) -> String {
