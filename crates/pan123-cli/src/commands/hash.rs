@@ -57,14 +57,12 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
     let stop = Stop(Arc::new(AtomicBool::new(false)));
     let (sender, mut receiver) = unbounded_channel();
     let (to_hash, flag) = (paths.clone(), stop.0.clone());
-    let work = blocking(move || {
+    let mut work = tokio::spawn(blocking(move || {
         let options = pan123_hash::Options::new(slice_size).cancel(&flag);
         // Nobody listens any more when the program is about to end.
         let each = |file, result| _ = sender.send((file, result));
         pan123_hash::hash_many(&to_hash, &options, each).map_err(|error| hash_error(&error))
-    });
-    tokio::pin!(work);
-    let mut hashing = true;
+    }));
     // Results come in any order, and are told in that of the command line.
     let mut early = BTreeMap::new();
     for (file, path) in paths.iter().enumerate() {
@@ -72,18 +70,18 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
             if let Some(result) = early.remove(&file) {
                 break result;
             }
+            // The results end when the work does; then it says whether it could be done at all.
             let next = async {
-                tokio::select! {
-                    biased;
-                    next = receiver.recv() => Ok(next),
-                    ended = &mut work, if hashing => ended.map(|()| None),
+                if let Some(next) = receiver.recv().await {
+                    return Ok(next);
                 }
+                Err(match (&mut work).await {
+                    Ok(Err(error)) => error,
+                    _ => Error::new(ErrorKind::Internal, "hash", "a file was left out"),
+                })
             };
-            match interrupt.unless(next).await? {
-                Some((place, result)) => _ = early.insert(place, result),
-                // All results are there by now.
-                None => hashing = false,
-            }
+            let (place, result) = interrupt.unless(next).await?;
+            early.insert(place, result);
         };
         if console.is_closed() {
             break;

@@ -113,3 +113,13 @@ fn hash_prints_what_the_service_wants() {
     );
     assert!(bench.emulator.requests().is_empty());
 }
+
+#[test]
+fn hash_says_what_is_wrong_with_the_kernel_that_was_asked_for() {
+    let bench = Bench::new();
+    bench.file("abc", "abc");
+    let mut command = bench.command(["hash", "abc"]);
+    command.env("PAN123_HASH_KERNEL", "abacus");
+    let run = crate::support::Run::of(&mut command).exits(2);
+    assert!(run.err.contains("abacus"), "{}", run.err);
+}
