@@ -232,7 +232,8 @@ unsafe fn look<'a>(x: *const pan123_http) -> Result<&'a Exchange, Fault> {
     unsafe { x.cast::<Exchange>().as_ref() }.ok_or_else(|| invalid("the pan123_http is NULL"))
 }
 
-/// A text field of an exchange: `PAN123_F_METHOD`, `PAN123_F_URL`, and once there is an answer, `PAN123_F_ANSWER_BODY`.
+/// A text field of an exchange; `field` is `PAN123_F_METHOD`, `PAN123_F_URL`, or once there is an answer,
+/// `PAN123_F_ANSWER_BODY`.
 ///
 /// Returns the text with a NUL at its end, and puts its length into `len` (unless NULL); NULL and 0 if there is no such
 /// field (yet).
@@ -275,7 +276,7 @@ pub unsafe extern "C" fn pan123_http_str(
     })
 }
 
-/// An integer field of an exchange: `PAN123_F_BODY_LEN`, `PAN123_F_TIMEOUT_MS`, and once there is an answer,
+/// An integer field of an exchange; `field` is `PAN123_F_BODY_LEN`, `PAN123_F_TIMEOUT_MS`, or once there is an answer,
 /// `PAN123_F_HTTP_STATUS`.
 ///
 /// Returns the value, or `absent` if there is no such field (yet).
@@ -300,9 +301,9 @@ pub unsafe extern "C" fn pan123_http_i64(x: *const pan123_http, field: u32, abse
     })
 }
 
-/// Lists the headers of the request (`of_answer` 0) or of the answer (1) by index, from 0. The headers `Content-Length`
-/// and `Host` of the request are the transport's to make. One of the request's headers is the access token: write it
-/// to no log.
+/// Lists the headers of the request (`of_answer` 0) or of the answer (1): gives number `i`, from 0. The headers
+/// `Content-Length` and `Host` of the request are the transport's to make. One of the request's headers is the access
+/// token: write it to no log.
 ///
 /// Returns the name and puts the value into `value` (unless NULL); NULL after the last one.
 ///
@@ -458,7 +459,7 @@ pub unsafe extern "C" fn pan123_http_forward(
     })
 }
 
-/// Answers the request: HTTP status and body, which is copied; headers are set afterwards with
+/// Answers the request with `http_status` and `body`, which is copied; headers are set afterwards with
 /// `pan123_http_set_header`. A second answer replaces the first.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB.
