@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use libc::size_t;
-use pan123_hash::{Digests, ErrorKind, Input, Options, hex};
+use pan123_hash::{Digests, ErrorKind, Options, hex};
 use pan123_upload::{Source, SourceRead, proto::SLICE_SIZE_ASSUMED, transport::ReadAt};
 use tokio::sync::oneshot;
 
@@ -262,7 +262,7 @@ fn hash_each(sources: &[ToHash], options: &Options, mut put: impl FnMut(usize, R
             }
             continue;
         }
-        match pan123_hash::hash_input(&SourceInput(&source.source), options) {
+        match pan123_hash::hash_input(&source.source, options) {
             Ok(digests) => put(i, Ok(digests)),
             Err(error) if error.kind() == ErrorKind::Cancelled => return,
             Err(error) => put(i, Err(source.fault(&error))),
@@ -284,22 +284,4 @@ fn fields(digests: &Digests) -> Fields {
         .size(PAN123_F_SLICE_SIZE, digests.slice_size.get())
         .size(PAN123_F_SLICE_COUNT, digests.slices.len() as u64)
         .with_json()
-}
-
-/// A source as the hashing crate wants it.
-struct SourceInput<'a>(&'a Source);
-
-impl Input for SourceInput<'_> {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.0.identity()?.size)
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        ReadAt::read_at(self.0, offset, buf)
-    }
-
-    fn version(&self) -> io::Result<u128> {
-        let identity = self.0.identity()?;
-        Ok(u128::from(identity.mtime_ns as u64) << 64 | u128::from(identity.inode))
-    }
 }

@@ -44,7 +44,7 @@ pub(crate) async fn hash(
         let options = Options::new(slice_size).progress(&progress).cancel(&cancel);
         let digests = match (cache, source.path()) {
             (Some(cache), Some(path)) => cache.hash_file(path, &options),
-            _ => pan123_hash::hash_input(&SourceInput(&source), &options),
+            _ => pan123_hash::hash_input(&source, &options),
         };
         let digests = digests.map_err(|error| hash_error(&source, &error))?;
         // What was hashed by its name has to be what is open.
@@ -56,20 +56,18 @@ pub(crate) async fn hash(
     digests
 }
 
-/// A source as the hashing crate wants it.
-struct SourceInput<'a>(&'a Source);
-
-impl Input for SourceInput<'_> {
+/// So that the hashing crate reads sources as they are.
+impl Input for Source {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.identity()?.size)
+        Ok(self.identity()?.size)
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        ReadAt::read_at(self.0, offset, buf)
+        ReadAt::read_at(self, offset, buf)
     }
 
     fn version(&self) -> io::Result<u128> {
-        let identity = self.0.identity()?;
+        let identity = self.identity()?;
         let changed = identity.mtime_ns.rotate_left(32) ^ identity.ctime_ns;
         Ok(u128::from(changed as u64) << 64 | u128::from(identity.inode))
     }
