@@ -97,11 +97,19 @@ impl Calls {
         &self,
         function: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
+        self.begin(function)?.answer().await
+    }
+
+    /// Calls `function` on a thread that may block, and leaves it to the caller when to wait for the answer.
+    pub(crate) fn begin<T: Send + 'static>(
+        &self,
+        function: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Begun<T>, Fault> {
         let (sender, receiver) = oneshot::channel();
         self.submit(move || {
             let _ = sender.send(function());
         })?;
-        receiver.await.map_err(|_| fault(PAN123_E_CALLBACK, "the callback panicked"))
+        Ok(Begun(receiver))
     }
 
     /// As [`call`](Self::call), but blocks this thread, until `cancel` is fired or the time is over. What the
@@ -117,11 +125,8 @@ impl Calls {
             outside_runtime(|| wait::until(deadline, wait::unless(cancel.fired(), self.call(function))));
         match answer {
             Some(Some(answer)) => answer,
-            Some(None) => Err(fault(PAN123_E_CANCELLED, "stopped while a callback was running")),
-            None => {
-                let message = format!("a callback did not return within {} ms", limit.as_millis());
-                Err(fault(PAN123_E_SOURCE_STALLED, message))
-            }
+            Some(None) => Err(given_up()),
+            None => Err(stalled(limit)),
         }
     }
 
@@ -149,6 +154,34 @@ impl Calls {
         }
         true
     }
+}
+
+/// A call that was begun.
+pub(crate) struct Begun<T>(oneshot::Receiver<T>);
+
+impl<T> Begun<T> {
+    async fn answer(self) -> Result<T, Fault> {
+        self.0.await.map_err(|_| fault(PAN123_E_CALLBACK, "the callback panicked"))
+    }
+
+    /// Waits in a runtime, until `cancel` is fired or the time is over. What the callback does afterwards is nobody's
+    /// concern.
+    pub(crate) async fn answer_within(self, cancel: &Cancel, limit: Duration) -> Result<T, Fault> {
+        match tokio::time::timeout(limit, wait::unless(cancel.fired(), self.answer())).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Err(given_up()),
+            Err(_) => Err(stalled(limit)),
+        }
+    }
+}
+
+fn given_up() -> Fault {
+    fault(PAN123_E_CANCELLED, "stopped while a callback was running")
+}
+
+fn stalled(limit: Duration) -> Fault {
+    let message = format!("a callback did not return within {} ms", limit.as_millis());
+    fault(PAN123_E_SOURCE_STALLED, message)
 }
 
 impl Drop for Calls {
