@@ -62,10 +62,23 @@ impl Calls {
 
     /// Does `job` on a thread that may block.
     pub(crate) fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
-        let mut state = self.0.lock();
+        let state = self.0.lock();
         if state.closing {
             return Err(fault(PAN123_E_SHUTDOWN, "the client was shut down"));
         }
+        self.submit_in(state, job)
+    }
+
+    /// As [`submit`](Self::submit), also while they are [closed](Self::close): for what helps a call to its end.
+    pub(crate) fn submit_late(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
+        self.submit_in(self.0.lock(), job)
+    }
+
+    fn submit_in(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        job: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Fault> {
         state.jobs.push_back(Box::new(job));
         if state.jobs.len() <= state.idle {
             self.0.work.notify_one();
@@ -130,7 +143,7 @@ impl Calls {
         }
     }
 
-    /// Takes nothing more, and waits until all threads have ended; false if the time is over first.
+    /// Takes nothing more that could wait, and waits until all threads have ended; false if the time is over first.
     pub(crate) fn close(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.0.lock();
         state.closing = true;
