@@ -59,13 +59,14 @@ static pan123_client *layered_client(const pan123_transport_vtable *vt, struct l
 struct call {
     pan123_client *client;
     pan123_stop *stop;
+    pan123_status wanted;
 };
 
 static void *in_domain(void *data)
 {
     struct call *call = data;
     pan123_result *r = NULL;
-    CHECK_STATUS(PAN123_E_CANCELLED, pan123_api_domain(call->client, call->stop, &r, &err));
+    CHECK_STATUS(call->wanted, pan123_api_domain(call->client, call->stop, &r, &err));
     return NULL;
 }
 
@@ -81,7 +82,7 @@ static void gone_while_forwarding(void)
     snprintf(url, sizeof url, "http://127.0.0.1:%d", ntohs(at.sin_port));
     for (int i = 0; i < 50; i++) {
         struct layer layer;
-        struct call call = { layered_client(&forwards, &layer, url), NULL };
+        struct call call = { layered_client(&forwards, &layer, url), NULL, PAN123_E_CANCELLED };
         pthread_t thread;
         char byte;
         CHECK_OK(pan123_stop_new(&call.stop, &err));
@@ -108,14 +109,20 @@ static void interrupted_by_shutdown(void)
 {
     static const uint8_t data[1000];
     pan123_source *s = memory_source(data, sizeof data);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 40; i++) {
         struct layer layer;
         pan123_client *c = layered_client(&stays, &layer, getenv("PAN123_BASE_URL"));
-        pan123_upload *u = start_upload(c, s, "interrupted", 0);
+        pan123_upload *u = NULL;
+        struct call call = { c, NULL, PAN123_E_SHUTDOWN };
+        pthread_t thread;
+        /* An upload, and a call. */
+        if (i % 2) u = start_upload(c, s, "interrupted", 0);
+        else CHECK(!pthread_create(&thread, NULL, in_domain, &call));
         gate_full(&layer.gate, 1);
         CHECK_OK(pan123_client_shutdown(c, 1, 10000, &err));
         /* Also a read of nothing says that the request was given up. */
         CHECK(layer.read_nothing == PAN123_E_CANCELLED);
+        if (!u) CHECK(!pthread_join(thread, NULL));
         pan123_upload_free(u);
         pan123_client_free(c);
         gate_released(&layer.gate, 1);
