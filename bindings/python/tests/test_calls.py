@@ -173,7 +173,9 @@ def test_login_with_client_id(emulator: Emulator, tmp_path: Path) -> None:
 def test_login_with_a_refresh_token(emulator: Emulator, tmp_path: Path) -> None:
     app = {"client_id": "emulator-id", "client_secret": "emulator-secret"}
     query = urllib.parse.urlencode({**app, "grant_type": "authorization_code", "code": "emulator-code"})
-    asked = urllib.request.Request(f"{emulator.url}/api/v1/oauth2/access_token?{query}", b"", {"Platform": "open_platform"})
+    asked = urllib.request.Request(
+        f"{emulator.url}/api/v1/oauth2/access_token?{query}", b"", {"Platform": "open_platform"}
+    )
     with urllib.request.urlopen(asked) as answer:
         login: dict[str, Any] = {**app, "refresh_token": json.load(answer)["refresh_token"]}
     with pytest.raises(pan123.InvalidArgument, match="TOKEN_CACHE"):
