@@ -11,10 +11,10 @@ use crate::flow::Flow;
 pub(crate) const FRAME_LEN: usize = 64 << 10;
 
 /// Bytes that one trip to a source that blocks brings: some frames at once, because each trip costs.
-pub(crate) const CHUNK_LEN: usize = 4 * FRAME_LEN;
+pub(crate) const CHUNK_LEN: usize = 8 * FRAME_LEN;
 
 /// Bytes in idle buffers that a pool keeps: what eight slices in flight use.
-const IDLE_LEN_MAX: usize = 4 << 20;
+const IDLE_LEN_MAX: usize = 8 << 20;
 
 /// Buffers of one length, shared by all requests of a transport.
 #[derive(Debug)]
