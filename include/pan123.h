@@ -1157,7 +1157,7 @@ pan123_status pan123_http_read_body(pan123_http *x,
  * repeated.
  *
  * Returns `PAN123_OK` for an answer of any HTTP status; a code of the 200 band if there was none;
- * `PAN123_E_CANCELLED` when the request was given up.
+ * `PAN123_E_CANCELLED` when the request was given up; `PAN123_E_SHUTDOWN` when the client has ended meanwhile.
  *
  * Thread: any. Blocking: until the answer is there. Since 0.1.
  *

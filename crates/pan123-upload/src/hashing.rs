@@ -3,6 +3,7 @@
 use std::{
     io,
     num::NonZeroU64,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -66,6 +67,10 @@ impl Input for Source {
         ReadAt::read_at(self, offset, buf)
     }
 
+    fn read_owned(&self, offset: u64, buf: &mut Vec<u8>, range: Range<usize>) -> io::Result<usize> {
+        ReadAt::read_owned(self, offset, buf, range)
+    }
+
     fn version(&self) -> io::Result<u128> {
         let identity = self.identity()?;
         let changed = identity.mtime_ns.rotate_left(32) ^ identity.ctime_ns;
@@ -106,8 +111,8 @@ fn ends_early(error: &pan123_hash::Error) -> bool {
 
 /// MD5 of a part of a source, for a slice that comes without one.
 pub(crate) async fn range(source: Source, offset: u64, len: u64) -> Result<Md5, Error> {
-    struct Range(Source, u64, u64);
-    impl Input for Range {
+    struct Part(Source, u64, u64);
+    impl Input for Part {
         fn size(&self) -> io::Result<u64> {
             Ok(self.2)
         }
@@ -118,7 +123,7 @@ pub(crate) async fn range(source: Source, offset: u64, len: u64) -> Result<Md5, 
         }
     }
     blocking("hash", move || {
-        let input = Range(source.clone(), offset, len);
+        let input = Part(source.clone(), offset, len);
         let whole = NonZeroU64::new(len).unwrap_or(NonZeroU64::MIN);
         let digests = pan123_hash::hash_input(&input, &Options::new(whole));
         digests.map(|digests| Md5(digests.etag)).map_err(|error| hash_error(&source, &error))
