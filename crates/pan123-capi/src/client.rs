@@ -29,6 +29,7 @@ use crate::{
     options::{Scope, Settings, pan123_options},
     queue::{Queue, pan123_queue},
     store::{HostStore, pan123_store, pan123_store_vtable},
+    text,
     tokens::{HostTokens, pan123_tokens},
     transport::{HostLayer, pan123_transport},
     upload::Upload,
@@ -111,7 +112,8 @@ impl Core {
     ) -> Result<T, Fault> {
         may_wait(function)?;
         let _active = self.enter()?;
-        let cancelled = || fault(PAN123_E_CANCELLED, format!("{function} was stopped, as asked"));
+        let cancelled =
+            || fault(PAN123_E_CANCELLED, format!("{} was stopped, as asked", text::plain(function)));
         if stop.is_some_and(Cancel::is_fired) {
             return Err(cancelled());
         }
@@ -233,7 +235,7 @@ impl Parts {
             .map_err(|error| fault(PAN123_E_INTERNAL, format!("no threads: {error}")))?;
         let calls = Calls::new();
         let base = ServerUrl::base(settings.text(PAN123_OPT_BASE_URL).unwrap_or(pan123_upload::BASE_URL))
-            .map_err(|error| invalid(format!("PAN123_OPT_BASE_URL: {error}")))?;
+            .map_err(|error| invalid(format!("base_url: {error}")))?;
         let transport = {
             let _inside = runtime.enter();
             self.transport(&base, &calls)?
@@ -321,22 +323,20 @@ impl Parts {
         let (refresh_token, cache) = (text(PAN123_OPT_REFRESH_TOKEN), text(PAN123_OPT_TOKEN_CACHE));
         if let Some(token) = text(PAN123_OPT_ACCESS_TOKEN) {
             if id.or(secret).or(refresh_token).is_some() {
-                return Err(invalid(
-                    "give PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and its secret, but not both",
-                ));
+                return Err(invalid("give access_token, or client_id and client_secret, but not both"));
             }
             return Ok(Arc::new(StaticToken::new(Token::new(token, None)?)));
         }
         let (id, secret) = match (id, secret) {
             (Some(id), Some(secret)) => (id, secret),
-            (Some(_), None) => return Err(invalid("PAN123_OPT_CLIENT_ID needs PAN123_OPT_CLIENT_SECRET")),
-            (None, Some(_)) => return Err(invalid("PAN123_OPT_CLIENT_SECRET needs PAN123_OPT_CLIENT_ID")),
+            (Some(_), None) => return Err(invalid("client_id needs client_secret")),
+            (None, Some(_)) => return Err(invalid("client_secret needs client_id")),
             (None, None) if refresh_token.is_some() => {
-                return Err(invalid("PAN123_OPT_REFRESH_TOKEN needs PAN123_OPT_CLIENT_ID and its secret"));
+                return Err(invalid("refresh_token needs client_id and client_secret"));
             }
             (None, None) => {
                 return Err(invalid(
-                    "no access token: set PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and PAN123_OPT_CLIENT_SECRET, or give a pan123_tokens",
+                    "no access token: give access_token, or client_id and client_secret, or a token source of your own",
                 ));
             }
         };
@@ -345,9 +345,9 @@ impl Parts {
             (Some(refresh_token), Some(dir)) => {
                 Ok(Arc::new(RefreshToken::new(transport, &base, id, secret, refresh_token, dir)?))
             }
-            (Some(_), None) => Err(invalid(
-                "PAN123_OPT_REFRESH_TOKEN needs PAN123_OPT_TOKEN_CACHE, where the one that comes after it is kept",
-            )),
+            (Some(_), None) => {
+                Err(invalid("refresh_token needs token_cache, where the one that comes after it is kept"))
+            }
             (None, cache) => {
                 let login = ClientCredentials::new(transport, &base, id, secret)?;
                 Ok(Arc::new(match cache {

@@ -9,6 +9,7 @@ use crate::{
     error::{ErrorRecord, pan123_error},
     handle,
     numbers::{PAN123_E_INVALID_ARGUMENT, PAN123_E_PANIC, PAN123_E_WOULD_DEADLOCK, PAN123_OK, pan123_status},
+    text::plain,
 };
 
 /// Why a call fails. Small, because it travels through every function.
@@ -100,8 +101,10 @@ pub(crate) fn may_wait(function: &str) -> Result<(), Fault> {
     if DEPTH.with(Cell::get) == 0 {
         return Ok(());
     }
-    let message =
-        format!("{function} waits, and was called inside a callback; call it from a thread of your own");
+    let message = format!(
+        "{} waits, and was called inside a callback; call it from a thread of your own",
+        plain(function)
+    );
     Err(fault(PAN123_E_WOULD_DEADLOCK, message))
 }
 

@@ -434,7 +434,9 @@ pub unsafe extern "C" fn pan123_source_new(
     })
 }
 
-/// Makes a source from a file on disk. Opens it and keeps it open; links are followed. `path` is UTF-8.
+/// Makes a source from a file on disk. Opens it; links are followed. It stays open as long as the source lives, but of
+/// many files no more than 128 do: the others are opened again by their path when they are read, and have to be the same
+/// ones then. `path` is the bytes that the system knows the file by; on Windows it is UTF-8.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_SOURCE_IO` if there is no such file, if it is no regular file (a directory, a pipe, a
 /// device) or may not be read; `PAN123_E_INVALID_ARGUMENT`.
@@ -457,13 +459,7 @@ pub unsafe extern "C" fn pan123_source_from_path(
         // SAFETY: by the contract of this function.
         let out = unsafe { handle::object_place(out) }?;
         // SAFETY: by the contract of this function.
-        let path = unsafe { text::text(path, len, "path") }?;
-        if path.is_empty() {
-            return Err(invalid("path is empty"));
-        }
-        if path.contains('\0') {
-            return Err(invalid("path has a NUL inside"));
-        }
+        let path = unsafe { text::path(path, len) }?;
         *out = handle::give(Given::Ready(Source::file(path)?));
         Ok(())
     })

@@ -28,7 +28,7 @@ static void errors()
     BAD(invalid_argument, "UTF-8", Source::from_path("\xff"));
     ClientOptions options;
     options.access_token(nullptr).slices_in_flight(1000);
-    BAD(invalid_argument, "PAN123_OPT_ACCESS_TOKEN", Client::make(options));
+    BAD(invalid_argument, "access_token", Client::make(options));
     ClientOptions unknown;
     unknown.set(1999, "x");
     BAD(unknown_number, "1999", Client::make(unknown));
@@ -130,7 +130,7 @@ static void service(const Client &client)
     CHECK(GOOD(client.single(domain.server(), 0, "single", etag.etag(), small)).is_completed());
     UploadOptions wrong;
     wrong.set(PAN123_OPT_DUPLICATE, 7u);
-    BAD(invalid_argument, "PAN123_OPT_DUPLICATE", client.create(0, "x", etag.etag(), 14, wrong));
+    BAD(invalid_argument, "duplicate", client.create(0, "x", etag.etag(), 14, wrong));
     // The service's own words, and what is known beside them.
     const auto refused = client.create(424242, "nowhere", digests.etag(), bytes.size());
     CHECK(!refused && refused.error() == Band::service_refused && refused.error().api_code().has_value());
