@@ -1015,7 +1015,9 @@ pan123_status pan123_source_new(const pan123_source_vtable *vt,
                                 pan123_error **err);
 
 /**
- * Makes a source from a file on disk. Opens it and keeps it open; links are followed. `path` is UTF-8.
+ * Makes a source from a file on disk. Opens it; links are followed. It stays open as long as the source lives, but of
+ * many files no more than 128 do: the others are opened again by their path when they are read, and have to be the same
+ * ones then. `path` is the bytes that the system knows the file by; on Windows it is UTF-8.
  *
  * Returns `PAN123_OK`; `PAN123_E_SOURCE_IO` if there is no such file, if it is no regular file (a directory, a pipe, a
  * device) or may not be read; `PAN123_E_INVALID_ARGUMENT`.

@@ -183,7 +183,11 @@ class Upload:
         # Another one each time: an exception that is raised again grows.
         error = copy.copy(outcome)
         error.__cause__ = outcome.__cause__
-        raise error
+        try:
+            raise error
+        finally:
+            # Or each would hold the other, through its traceback.
+            del error
 
     def _ask(self, handle: Any) -> Uploaded | _errors.Pan123Error:
         out, slot = ffi.new("pan123_result **"), _errors.error_slot()
