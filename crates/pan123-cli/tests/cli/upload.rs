@@ -24,7 +24,7 @@ fn a_file_arrives_whole_and_the_last_line_says_so() {
     let last = run.out.lines().last().unwrap();
     assert_eq!(
         keys(last),
-        ["event", "file_id", "etag", "size", "slices", "reused", "bytes_sent", "elapsed_ms"]
+        ["event", "file_id", "etag", "size", "slices", "reused", "earlier", "bytes_sent", "elapsed_ms"]
     );
     let last = run.last();
     assert_eq!(

@@ -99,7 +99,9 @@ impl Upload {
         let Some(digests) = &self.digests else { return };
         let slices = self.remote.as_ref().map_or(0, |remote| remote.slices.count());
         let reused = reused && self.remote.is_none() && !self.unanswered;
-        self.finish(Outcome::Completed(Completed { file_id, etag: digests.etag, slices, reused }));
+        let done = Completed { file_id, etag: digests.etag, slices, reused };
+        self.save(Record::Done(done.clone()), true);
+        self.finish(Outcome::Completed(done));
     }
 
     fn created(

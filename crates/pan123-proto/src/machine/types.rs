@@ -217,6 +217,8 @@ pub enum Record {
     Completing,
     /// What was known of the upload at the service is void; what follows starts anew.
     Restarted,
+    /// The file is stored. The last record, until somebody was told.
+    Done(Completed),
 }
 
 /// News for an observer.
@@ -294,7 +296,7 @@ pub enum Outcome {
 }
 
 /// A finished upload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completed {
     /// The file at the service.
     pub file_id: i64,

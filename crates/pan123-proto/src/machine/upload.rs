@@ -138,10 +138,11 @@ impl Upload {
 
     /// An upload that goes on from a journal: what the records say is done is not done again.
     ///
-    /// Records that do not fit each other are passed over; at worst something is sent again.
+    /// Records that do not fit each other are passed over; at worst something is sent again. After
+    /// [`Record::Done`] nothing is left but to say so.
     pub fn resume(spec: UploadSpec, policy: Policy, seed: u64, now: Duration, records: &[Record]) -> Self {
         let mut upload = Self::new(spec, policy, seed);
-        let mut completing = false;
+        let (mut completing, mut completed) = (false, None);
         for record in records {
             match record {
                 Record::Hashed(digests) if upload.fits(digests) => upload.digests = Some(digests.clone()),
@@ -159,7 +160,12 @@ impl Upload {
                     upload.remote = None;
                     completing = false;
                 }
+                Record::Done(done) => completed = Some(done.clone()),
             }
+        }
+        if let Some(done) = completed {
+            upload.finish(Outcome::Completed(done));
+            return upload;
         }
         // The answer to an `upload_complete` of the earlier run may have been lost with it.
         upload.unanswered = completing;
