@@ -418,6 +418,13 @@ fn a_resumed_upload_sends_only_what_is_missing_and_creates_nothing() {
 
     let mut records = bench.records.clone();
     records.extend(resumed.records);
+    let upload = Upload::resume(spec(10), Policy::default(), 4, Duration::ZERO, &records);
+    let mut told_again = Bench::with(upload);
+    told_again.drain();
+    assert_eq!(told_again.in_flight, BTreeMap::new(), "it is stored, and on record");
+    assert_eq!((told_again.completed().file_id, told_again.completed().slices), (7, 10));
+
+    assert!(matches!(records.pop(), Some(Record::Done(_))));
     let upload = Upload::resume(spec(10), Policy::default(), 3, Duration::ZERO, &records);
     let mut asked_again = Bench::with(upload);
     assert!(matches!(asked_again.reply(STORED), Call::Complete { .. }), "only the answer was missing");
