@@ -150,10 +150,12 @@ impl ClientBuilder {
         self
     }
 
-    /// How long to keep trying when nothing gets through; 60 s by default.
+    /// How long to keep trying when nothing gets through; by default 60 s, and 120 s if it is the service that
+    /// refuses everything because there are too many requests.
     #[must_use]
     pub fn retry_for(mut self, time: Duration) -> Self {
         self.policy.retry_for = time;
+        self.policy.throttled_for = time;
         self
     }
 

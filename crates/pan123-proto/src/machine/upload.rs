@@ -27,8 +27,8 @@ pub struct Upload {
     pub(super) remote: Option<Remote>,
     /// Since when nothing has got through: the first failure after the last thing that did.
     pub(super) failing_since: Option<Duration>,
-    /// Refusals for too many requests since the last good answer.
-    pub(super) throttled: u32,
+    /// Since when everything is refused because there are too many requests.
+    pub(super) throttled_since: Option<Duration>,
     /// The service has answered as it should, at least once.
     pub(super) met: bool,
     /// Why it has started over from `create`. Once for each reason.
@@ -120,7 +120,7 @@ impl Upload {
             digests: None,
             remote: None,
             failing_since: None,
-            throttled: 0,
+            throttled_since: None,
             met: false,
             restarts: Vec::new(),
             unanswered: false,
@@ -295,7 +295,7 @@ impl Upload {
         if turn.flight.is_some() {
             return None;
         }
-        let first_create = turn.kind == TurnKind::Create && turn.failures == 0 && !self.single_failed;
+        let first_create = turn.kind == TurnKind::Create && turn.tries == 0 && !self.single_failed;
         if first_create && link.single_is_better(self.policy.single, self.spec.size, slice_size, now) {
             turn.kind = match link.hosts().first() {
                 Some(server) => TurnKind::Single { server: server.clone() },
@@ -382,7 +382,7 @@ impl Upload {
             return;
         };
         link.moved(key, sent, now);
-        if link.moves(key) && self.throttled == 0 {
+        if link.moves(key) && self.throttled_since.is_none() {
             self.failing_since = None;
         }
     }
