@@ -1,7 +1,7 @@
 //! The calls of the service, one request each.
 //!
-//! Nothing is tried again here, with one exception: a token that the service turns down is renewed, up to
-//! [`RENEWALS_MAX`] times for a request. Whether a failure is worth another try is decided by the state machine.
+//! Nothing is tried again here, with one exception: a token that the service turns down is renewed, and the request
+//! sent with the new one when it is its turn. Whether a failure is worth another try is decided by the state machine.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -19,7 +19,9 @@ use pan123_transport::{
 };
 
 use crate::{
+    client::Turns,
     error::{Error, ErrorKind},
+    renewals::Renewals,
     source::Source,
     token::{Token, TokenProvider},
 };
@@ -31,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) base: ServerUrl,
     pub(crate) plain_http: PlainHttp,
     pub(crate) user_agent: String,
+    pub(crate) turns: Arc<Turns>,
+    pub(crate) renewals: Renewals,
 }
 
 /// A part of a source, to be sent as a slice or as a whole file.
@@ -197,13 +201,21 @@ impl Service {
         decode: fn(&Answer<'_>) -> Result<T, Failure>,
     ) -> Result<T, Error> {
         let mut token = self.tokens.get(None).await?;
-        let mut renewals = 0;
+        let mut is_new = false;
         loop {
             let response = self.send(endpoint, server, payload, &token).await?;
             let refusal = match read(&response, decode, &token) {
-                Err(failure) if failure.class == Class::Auth && renewals < RENEWALS_MAX => failure,
-                result => return Ok(result?),
+                Err(failure) if failure.class == Class::Auth => failure,
+                result => {
+                    if result.is_ok() {
+                        self.renewals.worked();
+                    }
+                    return Ok(result?);
+                }
             };
+            if is_new || !self.renewals.may_renew(&token) {
+                return Err(refused_anew(refusal).into());
+            }
             tracing::info!(call = endpoint.name(), "the service turned the access token down: {refusal}");
             token = match self.tokens.get(Some(&token)).await {
                 Ok(renewed) => renewed,
@@ -213,7 +225,10 @@ impl Service {
                 }
                 Err(error) => return Err(error),
             };
-            renewals += 1;
+            // One that another process had fetched may have been turned down long before.
+            is_new = !token.is_shared();
+            self.renewals.renewed(&token);
+            self.turns.take(endpoint).await;
         }
     }
 
@@ -304,9 +319,12 @@ impl fmt::Debug for Service {
     }
 }
 
-/// How often a token that the service turns down is renewed for one request. More than once, because a new token may
-/// have been pushed out by somebody else's; not often, because each new one pushes out another.
-const RENEWALS_MAX: u32 = 3;
+/// The end of a request whose token is no good although it is new.
+fn refused_anew(mut failure: Failure) -> Failure {
+    failure.message =
+        format!("the service refuses the token that it just gave; it said: {}", failure.message);
+    failure
+}
 
 /// Pages of a folder that are looked through for a file, of 100 entries each.
 const FIND_PAGES_MAX: u32 = 100;
