@@ -5,14 +5,17 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use pan123_emulator::{Action, At, Fault, Garbage};
 use pan123_upload::{
     Client, ClientCredentials, Error, ErrorKind, Source, Target,
     proto::{
         Endpoint,
-        machine::{Policy, SingleUse},
+        machine::{Event, Policy, SingleUse},
     },
     transport::{Clocks, HttpTransport, Layer, Transport},
 };
@@ -283,7 +286,7 @@ fn lasting() -> Vec<Lasting> {
             case(on, Action::Reset, Kind::Network, "closed the connection; 127.0.0.1", true),
             case(on, Action::Hang, Kind::Timeout, "no answer from 127.0.0.1", true),
             case(on, Action::Unauthorized { http: true }, Kind::Login, "401; token", true),
-            case(on, code(1, "out of cheese"), Kind::Refused, "out of cheese; code 1; trace", false),
+            case(on, code(1, "out of cheese"), Kind::Refused, "out of cheese; code 1; trace", on != Create),
             case(on, code(1, "空间不足"), Kind::Refused, "空间不足; Free some space", true),
         ]);
         if on != Slice {
@@ -293,7 +296,7 @@ fn lasting() -> Vec<Lasting> {
         // An answer whose `code` is 0 is a success for a slice, whatever its `data`, and no news of the file
         // at the end; neither makes a file of slices that are not there.
         let wrong_types = match on {
-            Slice => (Kind::Refused, "分片未全部上传", false),
+            Slice => (Kind::Refused, "分片未全部上传", true),
             Complete => (Kind::Server, "still verifying", true),
             _ => (Kind::Protocol, "base URL", true),
         };
@@ -376,4 +379,29 @@ fn judge(case: &Lasting, error: &Error, bench: &Bench) -> Result<(), String> {
         return Err(format!("{requests} requests"));
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_the_service_asks_one_upload_for_holds_that_call_of_the_others() {
+    for http in [false, true] {
+        let bench = Bench::new();
+        let action = Action::Throttled { http, retry_after: Some("2".into()) };
+        bench.script(vec![Fault { times: Some(1), ..Fault::new(Endpoint::Slice, action) }]);
+        let client = bench.builder().policy(Policy { single: SingleUse::Auto, ..impatient() });
+        let client = client.vip_rates(true).build().unwrap();
+        let new =
+            |n: u64| client.upload(Source::bytes(bytes(SLICE, n)), Target::root(format!("f{n}"))).unwrap();
+        let (first, second) = (new(1), new(2));
+        let mut events = first.events();
+        first.start();
+        while !matches!(events.recv().await.unwrap(), Event::Retry { .. }) {}
+        let asked = Instant::now();
+        second.wait().await.unwrap();
+        // A little less than two seconds, because the event took its time.
+        let waited = asked.elapsed();
+        assert!(waited >= Duration::from_millis(1500), "its slice waited {waited:?}");
+        first.wait().await.unwrap();
+        let count = |on| bench.requests(on).len();
+        assert_eq!((count(Endpoint::Create), count(Endpoint::Slice), count(Endpoint::Single)), (2, 3, 0));
+    }
 }

@@ -126,7 +126,12 @@ async fn a_create_that_goes_again_with_a_new_token_waits_for_its_turn() {
     let refused = Fault::new(Endpoint::Create, Action::Unauthorized { http: false });
     bench.script(vec![Fault { times: Some(1), ..refused }]);
     let url = bench.emulator.base_url();
-    let client = client(url, bench.dir.path(), developer(url, bench.dir.path()));
+    let client = Client::builder()
+        .base_url(url)
+        .tokens(developer(url, bench.dir.path()))
+        .policy(impatient())
+        .build()
+        .unwrap();
     let began = std::time::Instant::now();
     upload_bytes(&client, bytes(SLICE, 1), "f").await.unwrap();
     assert_eq!(bench.requests(Endpoint::Create).len(), 2);

@@ -277,8 +277,12 @@ impl Link {
         match choice {
             SingleUse::Never => false,
             SingleUse::Always => true,
-            // That `create` is to pause is no reason to ask for more with another call.
-            SingleUse::Auto if self.pacer(Endpoint::Create).is_closed(now) => false,
+            // That the usual calls are to pause is no reason to come with another one.
+            SingleUse::Auto
+                if [Endpoint::Create, Endpoint::Slice].iter().any(|&on| self.pacer(on).is_closed(now)) =>
+            {
+                false
+            }
             SingleUse::Auto => {
                 let turn = self.ready_at(Endpoint::Create).saturating_sub(now);
                 let sending = size as f64 / self.goodput().unwrap_or(UPLINK_ASSUMED);

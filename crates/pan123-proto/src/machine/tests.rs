@@ -894,3 +894,43 @@ fn the_last_slice_gets_a_second_copy_on_another_server_if_asked_to() {
         bench.completed();
     }
 }
+
+#[test]
+fn what_a_failure_leaves_behind_decides_what_it_advises() {
+    // Nothing was created, so there is no slice to go on from.
+    let mut bench = Bench::new(2);
+    while bench.outcome.is_none() {
+        bench.fail(Class::Server);
+    }
+    assert!(!bench.failed().advice.contains("slice"), "{}", bench.failed().advice);
+
+    let mut bench = Bench::new(1);
+    bench.create();
+    while bench.outcome.is_none() {
+        bench.fail(Class::Server);
+    }
+    assert!(bench.failed().advice.contains("last acknowledged slice"), "{}", bench.failed().advice);
+
+    // The service took a slice and does not have it, twice: a third time may go well.
+    let mut bench = Bench::new(1);
+    for _ in 0..2 {
+        bench.create();
+        bench.reply(Reply::SliceTaken);
+        (0..3).for_each(|_| drop(bench.fail(Class::Refused)));
+    }
+    assert_eq!((bench.failed().kind, bench.failed().resumable), (FailedKind::Refused, true));
+    let upload = Upload::resume(spec(1), Policy::default(), 1, Duration::ZERO, &bench.records);
+    let mut again = Bench::with(upload);
+    (0..3).for_each(|_| drop(again.fail(Class::Refused)));
+    // Its last request of the run before may have stored the file.
+    assert!(matches!(again.reply(Reply::NotYet), Call::Find { .. }));
+    again.create();
+    again.reply(Reply::SliceTaken);
+    again.reply(STORED);
+    again.completed();
+
+    // What was never begun is not gone on with.
+    let mut bench = Bench::new(1);
+    bench.fail(Class::Refused);
+    assert_eq!((bench.failed().kind, bench.failed().resumable), (FailedKind::Refused, false));
+}

@@ -427,7 +427,7 @@ impl Upload {
     }
 
     fn finish_failed(&mut self, kind: FailedKind, failure: Failure, slice_no: Option<u32>, attempts: u32) {
-        let failed = super::types::Failed::new(kind, failure, slice_no, attempts);
+        let failed = super::types::Failed::new(kind, failure, slice_no, attempts, self.remote.is_some());
         self.finish(Outcome::Failed(failed));
     }
 
