@@ -795,7 +795,7 @@ const char *pan123_constant_at(size_t i,
                                int64_t *value);
 
 /**
- * Names a status code.
+ * Names the status code `code`.
  *
  * Returns the constant's name, for example `PAN123_E_NETWORK`, or `PAN123_E_UNKNOWN`. Never NULL.
  *
@@ -842,7 +842,7 @@ pan123_error *pan123_error_new(pan123_status code,
 PAN123_API pan123_status pan123_error_code(const pan123_error *e);
 
 /**
- * An integer field of an error, for example `PAN123_F_HTTP_STATUS`.
+ * An integer field of an error; `field` is for example `PAN123_F_HTTP_STATUS`.
  *
  * Returns the value, or `absent` if the error has no such field, or is NULL.
  *
@@ -853,7 +853,7 @@ PAN123_API pan123_status pan123_error_code(const pan123_error *e);
 PAN123_API int64_t pan123_error_i64(const pan123_error *e, uint32_t field, int64_t absent);
 
 /**
- * A text field of an error, for example `PAN123_F_MESSAGE` or `PAN123_F_ADVICE`.
+ * A text field of an error; `field` is for example `PAN123_F_MESSAGE` or `PAN123_F_ADVICE`.
  *
  * Returns the text, UTF-8 and with a NUL at its end, and puts its length into `len` (unless NULL); NULL and 0 if
  * the error has no such field, or is NULL.
@@ -877,7 +877,8 @@ const char *pan123_error_str(const pan123_error *e,
 PAN123_API void pan123_error_free(pan123_error *e);
 
 /**
- * Checks that the library fits the header that the program was compiled with. Make it the first call:
+ * Checks that the library fits the header that the program was compiled with, whose version is `header_abi`. Make it
+ * the first call:
  *
  * ```c
  * if (pan123_abi_check(PAN123_ABI_VERSION) != PAN123_OK) return 1;
@@ -887,18 +888,19 @@ PAN123_API void pan123_error_free(pan123_error *e);
  *
  * Thread: any. Blocking: no. Since 0.1.
  */
-PAN123_API pan123_status pan123_abi_check(uint32_t header_abi);
+PAN123_API
+pan123_status pan123_abi_check(uint32_t header_abi);
 
 /**
- * The library's version, for example `0.1.0`.
+ * Returns the library's version, for example `0.1.0`.
  *
  * Ownership: static. Thread: any. Blocking: no. Since 0.1.
  */
 PAN123_API const char *pan123_version(void);
 
 /**
- * How the library was built, as one JSON object: `version`, `abi` (for example `0.1`), `target`, and `features`, a list
- * of names.
+ * Returns how the library was built, as one JSON object: `version`, `abi` (for example `0.1`), `target`, and `features`,
+ * a list of names.
  *
  * Ownership: static. Thread: any. Blocking: no. Since 0.1.
  */
@@ -906,7 +908,7 @@ PAN123_API
 const char *pan123_build_info(void);
 
 /**
- * An integer field of a result, for example `PAN123_F_FILE_ID`.
+ * An integer field of a result; `field` is for example `PAN123_F_FILE_ID`.
  *
  * Returns the value, or `absent` if the result has no such field, or is NULL.
  *
@@ -917,8 +919,8 @@ const char *pan123_build_info(void);
 PAN123_API int64_t pan123_result_i64(const pan123_result *r, uint32_t field, int64_t absent);
 
 /**
- * A text or bytes field of a result, for example `PAN123_F_ETAG`. `index` counts from 0 and is 0 for a field that is
- * no list.
+ * A text or bytes field of a result; `field` is for example `PAN123_F_ETAG`. `index` counts from 0 and is 0 for a field
+ * that is no list.
  *
  * Returns the text with a NUL at its end, and puts its length into `len` (unless NULL); NULL and 0 if the result has
  * no such field or fewer entries, or is NULL.
@@ -1061,7 +1063,8 @@ pan123_status pan123_source_from_memory(const uint8_t *data,
 PAN123_API void pan123_source_free(pan123_source *s);
 
 /**
- * A text field of an exchange: `PAN123_F_METHOD`, `PAN123_F_URL`, and once there is an answer, `PAN123_F_ANSWER_BODY`.
+ * A text field of an exchange; `field` is `PAN123_F_METHOD`, `PAN123_F_URL`, or once there is an answer,
+ * `PAN123_F_ANSWER_BODY`.
  *
  * Returns the text with a NUL at its end, and puts its length into `len` (unless NULL); NULL and 0 if there is no such
  * field (yet).
@@ -1076,7 +1079,7 @@ const char *pan123_http_str(const pan123_http *x,
                             size_t *len);
 
 /**
- * An integer field of an exchange: `PAN123_F_BODY_LEN`, `PAN123_F_TIMEOUT_MS`, and once there is an answer,
+ * An integer field of an exchange; `field` is `PAN123_F_BODY_LEN`, `PAN123_F_TIMEOUT_MS`, or once there is an answer,
  * `PAN123_F_HTTP_STATUS`.
  *
  * Returns the value, or `absent` if there is no such field (yet).
@@ -1085,12 +1088,15 @@ const char *pan123_http_str(const pan123_http *x,
  *
  * Requires: `x` is NULL or lent at the moment.
  */
-PAN123_API int64_t pan123_http_i64(const pan123_http *x, uint32_t field, int64_t absent);
+PAN123_API
+int64_t pan123_http_i64(const pan123_http *x,
+                        uint32_t field,
+                        int64_t absent);
 
 /**
- * Lists the headers of the request (`of_answer` 0) or of the answer (1) by index, from 0. The headers `Content-Length`
- * and `Host` of the request are the transport's to make. One of the request's headers is the access token: write it
- * to no log.
+ * Lists the headers of the request (`of_answer` 0) or of the answer (1): gives number `i`, from 0. The headers
+ * `Content-Length` and `Host` of the request are the transport's to make. One of the request's headers is the access
+ * token: write it to no log.
  *
  * Returns the name and puts the value into `value` (unless NULL); NULL after the last one.
  *
@@ -1151,7 +1157,7 @@ pan123_status pan123_http_read_body(pan123_http *x,
  * repeated.
  *
  * Returns `PAN123_OK` for an answer of any HTTP status; a code of the 200 band if there was none;
- * `PAN123_E_CANCELLED` when the request was given up.
+ * `PAN123_E_CANCELLED` when the request was given up; `PAN123_E_SHUTDOWN` when the client has ended meanwhile.
  *
  * Thread: any. Blocking: until the answer is there. Since 0.1.
  *
@@ -1162,7 +1168,7 @@ pan123_status pan123_http_forward(pan123_http *x,
                                   pan123_error **err);
 
 /**
- * Answers the request: HTTP status and body, which is copied; headers are set afterwards with
+ * Answers the request with `http_status` and `body`, which is copied; headers are set afterwards with
  * `pan123_http_set_header`. A second answer replaces the first.
  *
  * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB.
@@ -1339,7 +1345,7 @@ PAN123_API void pan123_queue_free(pan123_queue *q);
 PAN123_API pan123_status pan123_options_new(pan123_options **out, pan123_error **err);
 
 /**
- * Sets a text option; the text is copied. Setting it again replaces it.
+ * Sets `option`, which is one that takes a text, to `s`, which is copied. Setting it again replaces it.
  *
  * Returns `PAN123_OK`; `PAN123_E_UNKNOWN_NUMBER` for an option that this version does not know;
  * `PAN123_E_INVALID_ARGUMENT` for text that is not UTF-8 or has a NUL inside, for an empty path, address or key, for a
@@ -1362,7 +1368,7 @@ pan123_status pan123_options_set_str(pan123_options *o,
                                      pan123_error **err);
 
 /**
- * Sets a number option. Setting it again replaces it.
+ * Sets `option`, which is one that takes a number, to `v`. Setting it again replaces it.
  *
  * Returns `PAN123_OK`; `PAN123_E_UNKNOWN_NUMBER` for an option that this version does not know;
  * `PAN123_E_INVALID_ARGUMENT` for a number out of the option's range, and for an option that takes a text.
@@ -1553,7 +1559,7 @@ pan123_status pan123_api_domain(pan123_client *c,
                                 pan123_error **err);
 
 /**
- * Announces a file (`create`). `etag` is the MD5 of the whole in hex; of `o`, `PAN123_OPT_DUPLICATE` and
+ * Announces a file of `size` bytes (`create`). `etag` is the MD5 of the whole in hex; of `o`, `PAN123_OPT_DUPLICATE` and
  * `PAN123_OPT_CONTAIN_DIR` count. `parent_id` 0 is the root.
  *
  * Puts a result into `*out`. If `PAN123_F_REUSED` is 1 the service had the bytes: `PAN123_F_FILE_ID` is there, and all is

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import threading
+import urllib.parse
+import urllib.request
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,6 +18,8 @@ from conftest import md5, some_bytes
 from emulator import MIB, TOKEN, Emulator
 
 import pan123
+from pan123 import _options
+from pan123._library import lib
 
 DATA = some_bytes(3 * MIB - 5)
 
@@ -163,6 +168,30 @@ def test_login_with_client_id(emulator: Emulator, tmp_path: Path) -> None:
         with pan123.Client(base_url=emulator.url, **login) as client:
             client.upload(DATA, name=name)
     assert len(emulator.requests("access_token")) == 1
+
+
+def test_login_with_a_refresh_token(emulator: Emulator, tmp_path: Path) -> None:
+    app = {"client_id": "emulator-id", "client_secret": "emulator-secret"}
+    query = urllib.parse.urlencode({**app, "grant_type": "authorization_code", "code": "emulator-code"})
+    asked = urllib.request.Request(
+        f"{emulator.url}/api/v1/oauth2/access_token?{query}", b"", {"Platform": "open_platform"}
+    )
+    with urllib.request.urlopen(asked) as answer:
+        login: dict[str, Any] = {**app, "refresh_token": json.load(answer)["refresh_token"]}
+    with pytest.raises(pan123.InvalidArgument, match="TOKEN_CACHE"):
+        pan123.Client(base_url=emulator.url, **login)
+    login["token_cache"] = tmp_path / "tokens"
+    # It works once; what comes for it is in the cache.
+    for name in ("a", "b"):
+        with pan123.Client(base_url=emulator.url, **login) as client:
+            client.upload(DATA, name=name)
+        assert emulator.stored(name) == DATA
+
+
+def test_every_option_of_the_library_has_an_argument() -> None:
+    ours = {option for table in (_options.CLIENT, _options.UPLOAD) for option, _ in table.values()}
+    theirs = {name.removeprefix("PAN123_OPT_") for name in dir(lib) if name.startswith("PAN123_OPT_")}
+    assert theirs == ours
 
 
 def test_transport_as_a_layer(emulator: Emulator) -> None:

@@ -62,10 +62,23 @@ impl Calls {
 
     /// Does `job` on a thread that may block.
     pub(crate) fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
-        let mut state = self.0.lock();
+        let state = self.0.lock();
         if state.closing {
             return Err(fault(PAN123_E_SHUTDOWN, "the client was shut down"));
         }
+        self.submit_in(state, job)
+    }
+
+    /// As [`submit`](Self::submit), also while they are [closed](Self::close): for what helps a call to its end.
+    pub(crate) fn submit_late(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
+        self.submit_in(self.0.lock(), job)
+    }
+
+    fn submit_in(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        job: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Fault> {
         state.jobs.push_back(Box::new(job));
         if state.jobs.len() <= state.idle {
             self.0.work.notify_one();
@@ -97,11 +110,19 @@ impl Calls {
         &self,
         function: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
+        self.begin(function)?.answer().await
+    }
+
+    /// Calls `function` on a thread that may block, and leaves it to the caller when to wait for the answer.
+    pub(crate) fn begin<T: Send + 'static>(
+        &self,
+        function: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Begun<T>, Fault> {
         let (sender, receiver) = oneshot::channel();
         self.submit(move || {
             let _ = sender.send(function());
         })?;
-        receiver.await.map_err(|_| fault(PAN123_E_CALLBACK, "the callback panicked"))
+        Ok(Begun(receiver))
     }
 
     /// As [`call`](Self::call), but blocks this thread, until `cancel` is fired or the time is over. What the
@@ -117,15 +138,12 @@ impl Calls {
             outside_runtime(|| wait::until(deadline, wait::unless(cancel.fired(), self.call(function))));
         match answer {
             Some(Some(answer)) => answer,
-            Some(None) => Err(fault(PAN123_E_CANCELLED, "stopped while a callback was running")),
-            None => {
-                let message = format!("a callback did not return within {} ms", limit.as_millis());
-                Err(fault(PAN123_E_SOURCE_STALLED, message))
-            }
+            Some(None) => Err(given_up()),
+            None => Err(stalled(limit)),
         }
     }
 
-    /// Takes nothing more, and waits until all threads have ended; false if the time is over first.
+    /// Takes nothing more that could wait, and waits until all threads have ended; false if the time is over first.
     pub(crate) fn close(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.0.lock();
         state.closing = true;
@@ -149,6 +167,34 @@ impl Calls {
         }
         true
     }
+}
+
+/// A call that was begun.
+pub(crate) struct Begun<T>(oneshot::Receiver<T>);
+
+impl<T> Begun<T> {
+    async fn answer(self) -> Result<T, Fault> {
+        self.0.await.map_err(|_| fault(PAN123_E_CALLBACK, "the callback panicked"))
+    }
+
+    /// Waits in a runtime, until `cancel` is fired or the time is over. What the callback does afterwards is nobody's
+    /// concern.
+    pub(crate) async fn answer_within(self, cancel: &Cancel, limit: Duration) -> Result<T, Fault> {
+        match tokio::time::timeout(limit, wait::unless(cancel.fired(), self.answer())).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Err(given_up()),
+            Err(_) => Err(stalled(limit)),
+        }
+    }
+}
+
+fn given_up() -> Fault {
+    fault(PAN123_E_CANCELLED, "stopped while a callback was running")
+}
+
+fn stalled(limit: Duration) -> Fault {
+    let message = format!("a callback did not return within {} ms", limit.as_millis());
+    fault(PAN123_E_SOURCE_STALLED, message)
 }
 
 impl Drop for Calls {

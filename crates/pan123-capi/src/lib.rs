@@ -53,6 +53,8 @@ pub mod upload;
 pub mod plugin;
 
 mod calls;
+#[cfg(all(unix, not(target_vendor = "apple")))]
+mod elf;
 mod fields;
 mod guard;
 mod handle;

@@ -391,7 +391,7 @@ pub(crate) fn is_error(code: pan123_status) -> bool {
     code != PAN123_OK && CONSTANTS.iter().any(|(name, value)| *value == i64::from(code) && is_status(name))
 }
 
-/// Names a status code.
+/// Names the status code `code`.
 ///
 /// Returns the constant's name, for example `PAN123_E_NETWORK`, or `PAN123_E_UNKNOWN`. Never NULL.
 ///

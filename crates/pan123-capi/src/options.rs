@@ -197,7 +197,7 @@ pub unsafe extern "C" fn pan123_options_new(
     })
 }
 
-/// Sets a text option; the text is copied. Setting it again replaces it.
+/// Sets `option`, which is one that takes a text, to `s`, which is copied. Setting it again replaces it.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_UNKNOWN_NUMBER` for an option that this version does not know;
 /// `PAN123_E_INVALID_ARGUMENT` for text that is not UTF-8 or has a NUL inside, for an empty path, address or key, for a
@@ -240,7 +240,7 @@ pub unsafe extern "C" fn pan123_options_set_str(
     })
 }
 
-/// Sets a number option. Setting it again replaces it.
+/// Sets `option`, which is one that takes a number, to `v`. Setting it again replaces it.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_UNKNOWN_NUMBER` for an option that this version does not know;
 /// `PAN123_E_INVALID_ARGUMENT` for a number out of the option's range, and for an option that takes a text.

@@ -166,8 +166,9 @@ impl Drop for GiveUp<'_> {
         let is_open = Arc::strong_count(self.exchange) > 1;
         if let (true, Some(interrupt)) = (is_open, self.layer.host.vtable().interrupt) {
             let (host, exchange) = (self.layer.host.clone(), self.exchange.clone());
-            // On a thread of its own, as nobody knows how long it takes. No thread, no interruption.
-            let _ = self.layer.calls.submit(move || {
+            // On a thread of its own, as nobody knows how long it takes. No thread, no interruption. Also while the client
+            // is closing, which waits for `send` to return.
+            let _ = self.layer.calls.submit_late(move || {
                 // SAFETY: the host gave it for this; the exchange lives at least as long as this call.
                 host.tell(|_, ctx| unsafe { interrupt(ctx, exchange.lend().cast_const()) });
             });

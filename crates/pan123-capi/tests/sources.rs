@@ -7,6 +7,7 @@ use std::{
     num::NonZeroU64,
     path::Path,
     ptr,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use pan123::{
@@ -75,6 +76,21 @@ unsafe extern "C" fn zeros(
         out_n.write(len);
     }
     PAN123_OK
+}
+
+/// Gives zeros, and counts in its context how often it was asked.
+unsafe extern "C" fn counted(
+    ctx: usize,
+    offset: u64,
+    buf: *mut u8,
+    len: usize,
+    out_n: *mut usize,
+    err: *mut *mut pan123_error,
+) -> i32 {
+    // SAFETY: the test keeps the counter until the source was released.
+    unsafe { &*(ctx as *const AtomicUsize) }.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: handed on.
+    unsafe { zeros(ctx, offset, buf, len, out_n, err) }
 }
 
 type ReadAt = unsafe extern "C" fn(usize, u64, *mut u8, usize, *mut usize, *mut *mut pan123_error) -> i32;
@@ -196,6 +212,42 @@ fn uploads_and_slices_fail_with_the_code_of_the_callback_that_failed() {
         pan123_options_free(o);
     }
     emulator.stop();
+}
+
+/// A call into host code costs; that of some languages costs much.
+#[test]
+fn an_upload_asks_for_large_pieces() {
+    const SIZE: usize = 20 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(Options::new(dir.path())).unwrap();
+    let base = CString::new(emulator.base_url()).unwrap();
+    let token = CString::new(emulator.token()).unwrap();
+    let asked = AtomicUsize::new(0);
+    let (mut o, mut c, mut err) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: handles are used while they live, and texts and the counter outlive what they are given to.
+    unsafe {
+        ok(pan123_options_new(&raw mut o, &raw mut err), err);
+        for (option, text) in [(PAN123_OPT_BASE_URL, &base), (PAN123_OPT_ACCESS_TOKEN, &token)] {
+            ok(pan123_options_set_str(o, option, text.as_ptr(), usize::MAX, &raw mut err), err);
+        }
+        let none = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        ok(pan123_client_new(o, none.0, none.1, none.2, none.3, &raw mut c, &raw mut err), err);
+        let s = of_host(counted, &raw const asked as usize, SIZE as u64);
+        let (mut u, mut r) = (ptr::null_mut(), ptr::null_mut());
+        let name = c"f".as_ptr();
+        ok(pan123_upload_new(c, s, 0, name, usize::MAX, ptr::null(), 0, &raw mut u, &raw mut err), err);
+        ok(pan123_upload_start(u, &raw mut err), err);
+        ok(pan123_upload_wait(u, -1, &raw mut r, &raw mut err), err);
+        pan123_result_free(r);
+        pan123_upload_free(u);
+        pan123_source_free(s);
+        pan123_client_free(c);
+        pan123_options_free(o);
+    }
+    emulator.stop();
+    // Both passes: 1 MiB to hash at a time, 512 KiB to send.
+    let asked = asked.into_inner();
+    assert!(asked <= SIZE / (1 << 20) + SIZE / (512 << 10), "{asked} reads of {SIZE} bytes");
 }
 
 fn bytes(len: usize, seed: usize) -> &'static [u8] {

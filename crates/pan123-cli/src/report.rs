@@ -123,7 +123,13 @@ impl Report {
     }
 
     /// `kept`: where the emulator keeps it, with the same bytes.
-    pub(crate) fn completed(mut self, uploaded: &Uploaded, kept: Option<&str>) {
+    pub(crate) fn completed(self, uploaded: &Uploaded, kept: Option<&str>) {
+        let (console, name) = (self.console.clone(), self.name.clone());
+        self.result(uploaded, kept);
+        console.done(format!("{name} is uploaded: it is stored with file id {}", uploaded.file_id));
+    }
+
+    fn result(mut self, uploaded: &Uploaded, kept: Option<&str>) {
         self.bar = None;
         if self.console.is_json() {
             if let Some(file) = kept {

@@ -35,7 +35,8 @@ class Client:
     `close`; a client that is let go of cancels what it has under way.
 
     The token comes from one of: `access_token`; `client_id` with `client_secret`, and then set `token_cache`, a
-    directory, since the service allows only three tokens at a time; `token_source`, a function.
+    directory, since the service allows only three tokens at a time; `token_source`, a function. An app that a user has
+    authorised (OAuth2) adds that user's `refresh_token`; the token cache is then a must, since it keeps the next one.
 
     Other arguments, all optional. Times are in seconds.
 

@@ -17,6 +17,7 @@ class ClientOptions(TypedDict, total=False):
     access_token: str | None
     client_id: str | None
     client_secret: str | None
+    refresh_token: str | None
     token_cache: str | os.PathLike[str] | None
     token_source: TokenSource | None
     base_url: str | None
@@ -68,6 +69,7 @@ CLIENT: dict[str, tuple[str, Kind]] = {
     "access_token": ("ACCESS_TOKEN", text),
     "client_id": ("CLIENT_ID", text),
     "client_secret": ("CLIENT_SECRET", text),
+    "refresh_token": ("REFRESH_TOKEN", text),
     "token_cache": ("TOKEN_CACHE", path),
     "base_url": ("BASE_URL", text),
     "user_agent": ("USER_AGENT", text),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import mmap
 import os
 import stat
@@ -45,6 +46,8 @@ class Source:
 
     def __init__(self, handle: Any, name: str | None, failures: Failures, memory: Memory | None = None) -> None:
         self.handle = handle
+        #: How many bytes there are, if they are at hand; else as many as there can be.
+        self.quick_len: float = math.inf
         #: The buffer that the library reads, if there is one that may be wanted back.
         self.memory = memory
         #: What the file is called, if that is known.
@@ -88,7 +91,9 @@ def _from_memory(data: Any) -> Source:
     ctx = host().lend(memory)
     release = ffi.addressof(bridge, "bridge_release")
     made = _make(lambda out, err: lib.pan123_source_from_memory(buffer, len(buffer), release, ctx, out, err))
-    return Source(made, None, Failures(), None if isinstance(data, bytes) else memory)
+    source = Source(made, None, Failures(), None if isinstance(data, bytes) else memory)
+    source.quick_len = len(buffer)
+    return source
 
 
 def _from_object(thing: ByteSource) -> Source:

@@ -34,6 +34,12 @@ fn stuck_callbacks_hold_up_nobody_but_themselves() {
 }
 
 #[test]
+fn a_client_that_leaves_takes_the_threads_of_its_transport_along() {
+    let output = check_program("leaving", &[]);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
 fn objects_do_not_survive_a_fork_and_do_no_harm_after_it() {
     check_program("fork", &[]);
 }

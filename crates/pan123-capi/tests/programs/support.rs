@@ -165,7 +165,7 @@ pub(crate) fn run(command: &mut Command) -> Output {
 
 /// Compiles one of `tests/c` and runs it against an emulator of its own.
 #[track_caller]
-pub(crate) fn check_program(name: &str, arguments: &[&str]) {
+pub(crate) fn check_program(name: &str, arguments: &[&str]) -> Output {
     let service = Service::start();
     let program = scratch("bin").join(name);
     let flags: Vec<&str> = ["-std=gnu99"].iter().chain(STRICT).copied().collect();
@@ -173,7 +173,7 @@ pub(crate) fn check_program(name: &str, arguments: &[&str]) {
     let mut command = Command::new(program);
     command.args(arguments);
     service.tell(&mut command);
-    run_ok(&mut command);
+    run_ok(&mut command)
 }
 
 /// Says that a test was skipped, past the test runner's capture.

@@ -83,7 +83,7 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
     let Options { paths, to, name, on_conflict, local, local_dir, account } = options;
     let usual = if local { Conflict::KeepBoth } else { Conflict::Fail };
     let destination = Destination::new(&to, on_conflict.unwrap_or(usual))?;
-    let mut settings = Settings::load(&account.flags, account.config.as_deref())?;
+    let mut settings = Settings::load(&account.flags, account.config.as_deref(), console)?;
     let files = interrupt.unless(blocking(move || Files::new(paths, name, destination))).await?;
     let (settings, local) = if local {
         let start = move || {

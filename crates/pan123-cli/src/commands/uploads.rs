@@ -62,9 +62,10 @@ enum Action {
 }
 
 #[derive(clap::Args)]
+#[group(required = true, multiple = false)]
 struct Which {
     /// Keys from the list; their first digits will do
-    #[arg(value_name = "KEY", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "KEY")]
     keys: Vec<String>,
 
     /// All that are not running
@@ -109,7 +110,7 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
         Some(Action::Resume { which, account }) => (which, account, false),
         Some(Action::Forget { which, account }) => (which, account, true),
     };
-    let settings = Settings::load(&account.flags, account.config.as_deref())?;
+    let settings = Settings::load(&account.flags, account.config.as_deref(), console)?;
     let entries = which.choose(read(&settings).await?)?;
     if entries.is_empty() {
         // It takes no login to find that out.
@@ -126,7 +127,7 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
 }
 
 async fn list(account: &Account, console: &Console) -> Result<u8, Error> {
-    let settings = Settings::load(&account.flags, account.config.as_deref())?;
+    let settings = Settings::load(&account.flags, account.config.as_deref(), console)?;
     let entries = read(&settings).await?;
     if entries.is_empty() {
         console.note("nothing is unfinished");
