@@ -205,7 +205,11 @@
 #define PAN123_OPT_CONTAIN_DIR 2007
 /** Client, milliseconds from 10: how often an upload tells its progress. Default 200. */
 #define PAN123_OPT_PROGRESS_MS 2008
-/** Client, milliseconds: how long to keep trying when nothing gets through. Default 60000. */
+
+/**
+ * Client, milliseconds: how long to keep trying when nothing gets through. Default 60000, and 120000 if the service refuses
+ * everything because there are too many requests.
+ */
 #define PAN123_OPT_RETRY_FOR_MS 2009
 
 /**

@@ -248,12 +248,14 @@ impl Parts {
             .transport(transport)
             .tokens(tokens)
             .vip_rates(settings.flag(PAN123_OPT_VIP_RATES))
-            .retry_for(millis(PAN123_OPT_RETRY_FOR_MS, 60_000))
             .bytes_per_sec(settings.number(PAN123_OPT_BYTES_PER_SEC).filter(|rate| *rate > 0))
             .parallel(match settings.number(PAN123_OPT_SLICES_IN_FLIGHT) {
                 None | Some(0) => Parallel::Auto,
                 Some(slices) => Parallel::Exactly(u32::try_from(slices).unwrap_or(64)),
             });
+        if let Some(time) = settings.number(PAN123_OPT_RETRY_FOR_MS) {
+            builder = builder.retry_for(Duration::from_millis(time));
+        }
         if let Some(agent) = settings.text(PAN123_OPT_USER_AGENT) {
             builder = builder.user_agent(agent);
         }

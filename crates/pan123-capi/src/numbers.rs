@@ -123,7 +123,8 @@ pub const PAN123_OPT_DUPLICATE: u32 = 2006;
 pub const PAN123_OPT_CONTAIN_DIR: u32 = 2007;
 /// Client, milliseconds from 10: how often an upload tells its progress. Default 200.
 pub const PAN123_OPT_PROGRESS_MS: u32 = 2008;
-/// Client, milliseconds: how long to keep trying when nothing gets through. Default 60000.
+/// Client, milliseconds: how long to keep trying when nothing gets through. Default 60000, and 120000 if the service refuses
+/// everything because there are too many requests.
 pub const PAN123_OPT_RETRY_FOR_MS: u32 = 2009;
 /// Client, 0 or 1: let the access token go over plain `http://` to any host. Default 0: to loopback, and to the host
 /// that `PAN123_OPT_BASE_URL` names with `http://`.

@@ -140,10 +140,7 @@ impl Console {
     /// [`ErrorKind::Store`] when stdout could not be written, for example on a full disk. That nobody reads
     /// it is no error.
     pub(crate) fn finish(&self, patience: Duration) -> Result<(), Error> {
-        let (written, done) = mpsc::channel();
-        self.send(Line::Flushed { _written: written });
-        // Ends with an error in any case: nothing is ever sent.
-        let _ = done.recv_timeout(patience);
+        self.flush(patience);
         match self.failed().take() {
             None => Ok(()),
             Some(error) => {
@@ -152,6 +149,19 @@ impl Console {
                     .with_advice("Free some space, or send the output somewhere else."))
             }
         }
+    }
+
+    /// Whether everything so far is written, waiting for a slow reader for at most `patience`.
+    pub(crate) fn is_told(&self, patience: Duration) -> bool {
+        self.flush(patience) && !self.is_closed()
+    }
+
+    /// Waits until everything so far was written or cannot be; false if that takes longer than `patience`.
+    fn flush(&self, patience: Duration) -> bool {
+        let (written, done) = mpsc::channel();
+        self.send(Line::Flushed { _written: written });
+        // Ends with an error in any case: nothing is ever sent.
+        done.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Disconnected)
     }
 
     fn send(&self, line: Line) {

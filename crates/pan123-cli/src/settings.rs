@@ -59,8 +59,8 @@ pub(crate) struct Layer {
     #[arg(long, num_args = 0, default_missing_value = "true", help_heading = "Network")]
     pub(crate) vip: Option<bool>,
 
-    /// How long to keep trying when nothing gets through, such as 90s, 10m or 2h. Where the service itself says that
-    /// there are too many requests, the end comes after this time and 20 refusals in a row [default: 60s]
+    /// How long to keep trying when nothing gets through, such as 90s, 10m or 2h [default: 60s, and 2m where
+    /// the service itself says that there are too many requests]
     #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Network")]
     #[serde(deserialize_with = "written_time")]
     pub(crate) retry_for: Option<Duration>,

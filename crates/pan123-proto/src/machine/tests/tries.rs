@@ -31,36 +31,6 @@ fn an_outage_is_waited_out_for_as_long_as_asked() {
 }
 
 #[test]
-fn a_rate_limit_slows_down_and_does_not_use_up_tries() {
-    let mut bench = Bench::new(1);
-    bench.create();
-    for _ in 0..19 {
-        bench.fail(Class::RateLimited);
-        assert_eq!(bench.outcome, None);
-    }
-    bench.reply(Reply::SliceTaken);
-    bench.reply(STORED);
-    bench.completed();
-    assert!(bench.now >= Duration::from_secs(19));
-}
-
-#[test]
-fn a_rate_limit_is_told_with_its_try_and_its_pause() {
-    let mut bench = Bench::new(1);
-    (0..3).for_each(|_| drop(bench.fail(Class::RateLimited)));
-    bench.create();
-    (0..3).for_each(|_| drop(bench.fail(Class::RateLimited)));
-    let (tries, waits): (Vec<u32>, Vec<u64>) = bench.retries.iter().copied().unzip();
-    assert_eq!(tries, [1, 2, 3, 1, 2, 3]);
-    assert!(waits.iter().all(|&wait| wait >= 1000), "{waits:?}");
-    (0..17).for_each(|_| drop(bench.fail(Class::RateLimited)));
-    while bench.outcome.is_none() {
-        bench.fail(Class::RateLimited);
-    }
-    assert_eq!(bench.failed().attempts as usize, bench.retries.len() - 3 + 1);
-}
-
-#[test]
 fn an_upload_that_waited_long_for_its_turn_is_not_given_up_at_its_first_failure() {
     let mut bench = Bench::new(1);
     bench.link.take(Endpoint::Create, Duration::ZERO);
@@ -121,15 +91,4 @@ fn words_of_a_slow_body_about_one_that_was_fast_are_a_failure_of_the_server() {
     }
     let failed = bench.failed();
     assert_eq!((failed.kind, failed.failure.class, failed.attempts), (FailedKind::GaveUp, Class::Server, 6));
-}
-
-#[test]
-fn a_wait_of_hours_is_not_waited_silently() {
-    let mut bench = Bench::new(1);
-    let (id, _) = bench.call();
-    let retry_after = Some(Duration::from_secs(7200));
-    let failure = Failure { retry_after, ..failure(Endpoint::Create, Class::RateLimited) };
-    bench.tell(Input::Failed { id, failure, sent: 0 });
-    bench.drain();
-    assert_eq!(bench.failed().kind, FailedKind::GaveUp);
 }
