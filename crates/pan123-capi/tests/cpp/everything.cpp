@@ -25,7 +25,7 @@ static void errors()
     // What is no text is an error, and what is wrong with options comes out where they are used.
     BAD(invalid_argument, "path", Source::from_path(nullptr));
     BAD(source_io, "no such file", Source::from_path("/nonexistent"));
-    BAD(invalid_argument, "UTF-8", Source::from_path("\xff"));
+    BAD(source_io, "no such file", Source::from_path("\xff"));
     ClientOptions options;
     options.access_token(nullptr).slices_in_flight(1000);
     BAD(invalid_argument, "access_token", Client::make(options));
