@@ -38,8 +38,8 @@ pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, E
     let path = path.as_ref();
     let hash = || {
         let mut pass = options.one_pass()?;
-        let (input, metadata) = FileInput::open_with_metadata(path)?;
-        let before = Before::of_file(&metadata);
+        let (input, stat) = FileInput::open_with_stat(path)?;
+        let before = Before::of_file(&stat);
         drive_file(&input, before, Some(path), &mut pass, options, &mut |pass| {
             options.report(pass.bytes_hashed());
         })?;
@@ -130,12 +130,12 @@ impl<I: Input + ?Sized> Reading<'_, I> {
         let len = left.min(buf.len() as u64 - 1) as usize;
         let is_last = len as u64 == left;
         let want = len + usize::from(is_last && self.may_cross_end);
-        let mut got = read_full(self.input, offset, &mut buf[..want], self.options)?;
+        let mut got = read_full(self.input, offset, &mut buf[..want], len, self.options)?;
         if got < len {
             return Err(self.before.ended(offset + got as u64, (self.look)()?));
         }
         if is_last && !self.may_cross_end {
-            got += read_full(self.input, self.before.size, &mut buf[len..=len], self.options)?;
+            got += read_full(self.input, self.before.size, &mut buf[len..=len], 1, self.options)?;
         }
         if got > len {
             return Err(self.before.went_on((self.look)()?));

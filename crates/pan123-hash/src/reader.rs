@@ -177,9 +177,9 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
             if file >= self.paths.len() {
                 break;
             }
-            match FileInput::open_with_metadata(self.paths[file].as_ref()) {
-                Ok((input, metadata)) => {
-                    let open = Open { file, input, before: Before::of_file(&metadata), offset: 0 };
+            match FileInput::open_with_stat(self.paths[file].as_ref()) {
+                Ok((input, stat)) => {
+                    let open = Open { file, input, before: Before::of_file(&stat), offset: 0 };
                     let slice_size = self.options.slice_size().get();
                     if slice_size < SLICE_MIN && open.before.size > slice_size {
                         self.alone.push(open);
@@ -224,19 +224,22 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
 
     fn read_piece(&self, open: &Open, len: usize, last: bool, batch: &mut Batch) -> Result<Content, Error> {
         let Open { file, input, before, offset } = open;
-        let look = || input.look_again(Some(self.paths[*file].as_ref()));
-        // One byte more than there should be, so that one call reads the file and sees its end.
+        let path = self.paths[*file].as_ref();
+        let look = || input.look_again(Some(path));
+        // One byte more than there should be: if it does not come, one call has read the file and seen its end.
         let space = batch.space(len + usize::from(last));
-        let got = read_full(input, *offset, space, self.options)?;
+        let got = read_full(input, *offset, space, len, self.options)?;
         if got < len {
             return Err(before.ended(offset + got as u64, look()?));
         }
-        if last {
-            let now = look()?;
-            before.check(now)?;
-            if got > len {
-                return Err(before.went_on(now));
-            }
+        if last && *offset == 0 {
+            // Read in one go: in so little time there is not much to see, and a path takes long to look up.
+            input.check(*before, path)?;
+        } else if last {
+            before.check(look()?)?;
+        }
+        if got > len {
+            return Err(before.went_on(look()?));
         }
         let start = batch.used;
         batch.used = (start + len).next_multiple_of(LINE) + LINE;
