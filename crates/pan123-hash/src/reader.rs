@@ -26,8 +26,9 @@ const PIECE_MIN: usize = 16 << 10;
 /// Files held open at a time, which is as many as there are lanes.
 const OPEN_MAX: usize = ROOM / PIECE_MIN;
 
-/// Pieces in a batch.
-const PIECES_MAX: usize = 1024;
+/// Pieces in a batch: enough to fill the lanes, and few enough for the core's own cache, the names and what the
+/// system keeps of each file included.
+const PIECES_MAX: usize = 64;
 
 /// A line of the cache. Pieces start at one and leave one free between them: pieces at distances of a power
 /// of two would all fall on the same few places of the cache, which costs a quarter of the speed.
