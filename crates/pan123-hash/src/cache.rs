@@ -255,13 +255,15 @@ impl Entry {
     }
 
     fn pass(&self, size: u64, options: &Options) -> Option<OnePass> {
-        let pass =
+        let mut pass =
             OnePass::restore_with_kernel(&self.read(Kind::Pass)?, options.chosen_kernel().ok()?).ok()?;
         let fits = pass.bytes_hashed() <= size && pass.slice_size == options.slice_size();
         // One with a SHA-1 that nobody wants now goes on without.
         let has_all = pass.sha1.is_some() || !options.wants_sha1();
-        (fits && has_all)
-            .then(|| OnePass { sha1: pass.sha1.clone().filter(|_| options.wants_sha1()), ..pass })
+        (fits && has_all).then(|| {
+            pass.sha1 = pass.sha1.take().filter(|_| options.wants_sha1());
+            pass
+        })
     }
 
     /// The content, if it is whole and its key is this entry's.

@@ -41,7 +41,7 @@ const BUF_MAX: usize = ROOM + (OPEN_MAX + 2) * 2 * LINE;
 const ROOM_FIRST: usize = 96 << 10;
 
 /// Bytes to begin with.
-const BUF_MIN: usize = 16 << 10;
+const BUF_MIN: usize = 2 << 10;
 
 /// A buffer and the pieces of files in it.
 #[derive(Debug)]
@@ -234,8 +234,7 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
             return Err(before.ended(offset + got as u64, look()?));
         }
         if last && *offset == 0 {
-            // Read in one go: in so little time there is not much to see, and a path takes long to look up.
-            input.check(*before, path)?;
+            input.check_at_once(*before, path)?;
         } else if last {
             before.check(look()?)?;
         }
