@@ -252,8 +252,7 @@ impl ToHash {
 }
 
 fn ends_early(error: &pan123_hash::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
+    error.io_error().is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// Hashes small sources together and the others one by one. Ends early when it is cancelled.
