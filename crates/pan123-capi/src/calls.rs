@@ -18,6 +18,7 @@ use crate::{
     numbers::{
         PAN123_E_CALLBACK, PAN123_E_CANCELLED, PAN123_E_INTERNAL, PAN123_E_SHUTDOWN, PAN123_E_SOURCE_STALLED,
     },
+    signals,
     wait::{self, Cancel},
 };
 
@@ -87,6 +88,7 @@ impl Calls {
         let id = state.next_id;
         state.next_id += 1;
         let shared = self.0.clone();
+        let _signals = signals::blocked();
         let spawned = thread::Builder::new().name("pan123-call".into()).spawn(move || work(&shared, id));
         match spawned {
             Ok(handle) => {

@@ -61,6 +61,7 @@ mod handle;
 mod memory;
 mod pollable;
 mod run;
+mod signals;
 mod text;
 mod wait;
 

@@ -50,6 +50,11 @@ fn no_thread_descriptor_or_signal_handler_is_left_behind() {
 }
 
 #[test]
+fn the_signals_of_the_host_are_left_to_the_host() {
+    check_program("signals", &[]);
+}
+
+#[test]
 fn waiting_inside_a_callback_is_refused() {
     check_program("reentry", &[]);
 }
