@@ -56,6 +56,7 @@ mod calls;
 #[cfg(all(unix, not(target_vendor = "apple")))]
 mod elf;
 mod fields;
+mod fork;
 mod guard;
 mod handle;
 mod memory;

@@ -45,6 +45,11 @@ fn objects_do_not_survive_a_fork_and_do_no_harm_after_it() {
 }
 
 #[test]
+fn a_child_with_the_number_of_its_parent_is_another_process() {
+    check_program("fork", &["container"]);
+}
+
+#[test]
 fn no_thread_descriptor_or_signal_handler_is_left_behind() {
     check_program("threads", &[]);
 }
