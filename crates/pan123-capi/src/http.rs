@@ -92,7 +92,7 @@ impl Exchange {
         if sent < len { clocks.connect + clocks.stall } else { clocks.connect + clocks.answer }
     }
 
-    fn moved(&self) {
+    pub(crate) fn moved(&self) {
         lock(&self.activity).at = Instant::now();
     }
 

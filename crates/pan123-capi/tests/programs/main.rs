@@ -34,6 +34,16 @@ fn stuck_callbacks_hold_up_nobody_but_themselves() {
 }
 
 #[test]
+fn waiting_for_a_turn_is_no_hanging() {
+    check_program("turns", &[]);
+}
+
+#[test]
+fn a_token_provider_that_hangs_is_asked_again() {
+    check_program("turns", &["token"]);
+}
+
+#[test]
 fn a_client_that_leaves_takes_the_threads_of_its_transport_along() {
     let output = check_program("leaving", &[]);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
