@@ -15,6 +15,7 @@ static void errors()
     CHECK(std::error_code(errc::cancelled) == std::errc::operation_canceled);
     CHECK(std::error_code(errc::net_timeout) == std::errc::timed_out);
     CHECK(std::error_code(errc::invalid_argument) == Band::misuse && std::error_code(errc::panic) == Band::defect);
+    CHECK(std::error_code(errc::ok) != Band::misuse && !std::error_code(errc::ok));
     CHECK(band_of(299) == Band::network); // A code that is newer than this program.
     Error moved = std::move(made);
     CHECK(moved.message() == "slower, please");
