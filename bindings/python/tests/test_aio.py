@@ -178,6 +178,22 @@ def test_cancelled_request_ends(emulate: Start) -> None:
     run(main())
 
 
+def test_cancel_while_it_starts(emulate: Start) -> None:
+    emulator = emulate(faults=HANG)
+
+    async def main() -> None:
+        async with pan123.AsyncClient(**emulator.options()) as client:
+            for turns in range(30):
+                task = asyncio.create_task(client.upload(some_bytes(MIB), name="f"))
+                for _ in range(turns % 3 + 1):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                assert task.cancelled() and client._client._pump.running() == 0
+
+    run(main())
+
+
 def test_task_group_cancels_the_others(emulate: Start) -> None:
     emulator = emulate(faults=HANG)
 

@@ -148,6 +148,22 @@ class AsyncUpload:
                 continue
 
 
+async def _begun(begin: Callable[[], Upload]) -> AsyncUpload:
+    """Starts an upload, in a thread. If the task is cancelled meanwhile, it ends when the upload has."""
+    called_off: list[Upload] = []
+
+    def undo(upload: Upload) -> None:
+        upload.cancel()
+        called_off.append(upload)
+
+    try:
+        return AsyncUpload(await _in_thread(begin, undo))
+    except asyncio.CancelledError:
+        for upload in called_off:
+            await AsyncUpload(upload)._settle()
+        raise
+
+
 class AsyncClient:
     """`Client` for asyncio: the same arguments and calls, of which those that wait are coroutines.
 
@@ -214,7 +230,7 @@ class AsyncClient:
         resume_key: str | None = None,
     ) -> AsyncUpload:
         """Starts an upload and returns it. A stream is read to its end first, in a thread."""
-        started = await _in_thread(
+        return await _begun(
             lambda: self._client.start_upload(
                 source,
                 name=name,
@@ -222,18 +238,12 @@ class AsyncClient:
                 duplicate=duplicate,
                 contain_dir=contain_dir,
                 resume_key=resume_key,
-            ),
-            undo=Upload.cancel,
+            )
         )
-        return AsyncUpload(started)
 
     async def resume(self, source: AnySource, state: bytes, *, resume_key: str | None = None) -> AsyncUpload:
         """Starts an upload that goes on where another one stopped. As `Client.resume`."""
-        started = await _in_thread(
-            lambda: self._client.resume(source, state, resume_key=resume_key),
-            undo=Upload.cancel,
-        )
-        return AsyncUpload(started)
+        return await _begun(lambda: self._client.resume(source, state, resume_key=resume_key))
 
     async def token(self) -> Token:
         """The access token that requests are made with."""
