@@ -6,7 +6,7 @@ use super::{
     flights::Flight,
     link::Link,
     slices::Sent,
-    types::{Action, Completed, Event, FailedKind, Outcome, Record, Reply, TryId},
+    types::{Action, Completed, Duplicate, Event, FailedKind, Outcome, Record, Reply, TryId},
     upload::{Step, Turn, TurnKind, Upload},
 };
 use crate::{Class, Endpoint, Failure};
@@ -24,6 +24,8 @@ const REFUSALS_MAX: u32 = 3;
 const LOST_TRIES_MAX: u32 = 20;
 /// How often in a row the service may call the file complete without naming an id, before its folder is looked into.
 const NAMELESS_MAX: u32 = 3;
+/// How often a folder is looked into for a file that may be there, a second apart and then two and four.
+const LOOKS_MAX: u32 = 4;
 /// How often a request is tried that meets a redirect or a page of somebody else, before the service was ever met: the
 /// address is wrong, or the network wants a login first.
 const STRANGERS_MAX: u32 = 3;
@@ -66,6 +68,8 @@ impl Upload {
                 self.single_in_vain(now, Failure::local(Endpoint::Single, Class::QueueBusy, words));
             }
             (TurnKind::Find { .. }, Reply::NotYet) if polling => self.poll_on(now),
+            (TurnKind::Find { failure, .. }, Reply::NotYet)
+                if (failure.class == Class::Exists || self.would_copy()) && self.looks_again(now) => {}
             (TurnKind::Find { failure, start_over }, Reply::NotYet) => match start_over {
                 false if failure.class == Class::Verifying => {
                     self.fail(now, link, FailedKind::GaveUp, *failure, None, 1);
@@ -264,12 +268,31 @@ impl Upload {
             }
             _ => {
                 let wait = self.pause(link, &failure, failures);
+                if kind == TurnKind::Create && may_have_acted(failure.class) && self.would_copy() {
+                    self.create_tries = (failures, tries);
+                    self.find(now, failure.clone());
+                }
                 if let Step::Turn(turn) = &mut self.step {
                     turn.ready_at = now + wait;
                 }
                 self.tell_retry(now, link, &failure, None, tries, wait);
             }
         }
+    }
+
+    /// Folders list a new file only after a while: before an empty answer counts, there are some more looks.
+    fn looks_again(&mut self, now: Duration) -> bool {
+        let Step::Turn(turn) = &mut self.step else { return false };
+        let more = turn.tries < LOOKS_MAX;
+        if more {
+            turn.ready_at = now + self.policy.poll_every * (1 << turn.tries.min(8)) / 2;
+        }
+        more
+    }
+
+    /// A request that may have stored the file would, asked again, store it a second time.
+    pub(super) fn would_copy(&self) -> bool {
+        self.unanswered && self.spec.duplicate == Some(Duplicate::KeepBoth)
     }
 
     /// A request is refused for good.
@@ -313,7 +336,8 @@ impl Upload {
         if self.remote.is_some() {
             return self.restart(now, link, failure, None, 1, false);
         }
-        self.step = Step::Turn(Turn::new(TurnKind::Create, now));
+        let (failures, tries) = std::mem::take(&mut self.create_tries);
+        self.step = Step::Turn(Turn { failures, tries, ..Turn::new(TurnKind::Create, now) });
     }
 
     /// Starts over from `create`, once for each reason; ends the upload the second time.

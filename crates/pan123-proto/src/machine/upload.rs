@@ -8,8 +8,7 @@ use super::{
     policy::Policy,
     slices::{Sent, Slices},
     types::{
-        Action, Call, Digests, Duplicate, Event, FailedKind, Input, Outcome, Record, Stage, Stop, TryId,
-        UploadSpec,
+        Action, Call, Digests, Event, FailedKind, Input, Outcome, Record, Stage, Stop, TryId, UploadSpec,
     },
 };
 use crate::{Class, Endpoint, Failure, SLICE_SIZE_ASSUMED, Slice, SlicePlan};
@@ -38,6 +37,8 @@ pub struct Upload {
     pub(super) unanswered: bool,
     /// It is on record that a request which may store the file by itself goes out.
     pub(super) asked: bool,
+    /// Failures and tries of the `create` that is asked again if the file is not found.
+    pub(super) create_tries: (u32, u32),
     /// `single/create` was tried in vain.
     pub(super) single_failed: bool,
     /// Other upload hosts were asked for, because none of those known could be reached.
@@ -128,6 +129,7 @@ impl Upload {
             restarts: Vec::new(),
             unanswered: false,
             asked: false,
+            create_tries: (0, 0),
             single_failed: false,
             hosts_asked: false,
             misses_alone: Vec::new(),
@@ -178,7 +180,7 @@ impl Upload {
         // The answer to the last request of the earlier run may have been lost with it.
         upload.unanswered = completing || upload.asked;
         upload.step = upload.next_step(now);
-        if upload.asked && upload.digests.is_some() && upload.spec.duplicate == Some(Duplicate::KeepBoth) {
+        if upload.asked && upload.digests.is_some() && upload.would_copy() {
             // Asking once more would make a second copy, where others are told that the file exists.
             let words = "an earlier run ended before the service had answered";
             upload.find(now, Failure::local(Endpoint::Create, Class::NoAnswer, words));

@@ -92,3 +92,29 @@ fn words_of_a_slow_body_about_one_that_was_fast_are_a_failure_of_the_server() {
     let failed = bench.failed();
     assert_eq!((failed.kind, failed.failure.class, failed.attempts), (FailedKind::GaveUp, Class::Server, 6));
 }
+
+#[test]
+fn a_lost_create_is_looked_for_before_it_would_make_a_copy_and_not_for_ever() {
+    let spec = UploadSpec { duplicate: Some(Duplicate::KeepBoth), ..spec(2) };
+    let mut bench = Bench::with(Upload::new(spec.clone(), Policy::default(), 1));
+    assert!(matches!(bench.fail(Class::NoAnswer), Call::Create { .. }));
+    assert!(matches!(bench.reply(STORED), Call::Find { .. }));
+    bench.completed();
+
+    for (class, tries) in [(Class::Server, 6), (Class::NoAnswer, 20)] {
+        let mut bench = Bench::with(Upload::new(spec.clone(), Policy::default(), 1));
+        let mut creates = 0;
+        while bench.outcome.is_none() {
+            assert!(matches!(bench.fail(class), Call::Create { .. }));
+            creates += 1;
+            // A folder may list it late.
+            for _ in 0..4 {
+                if bench.outcome.is_none() {
+                    assert!(matches!(bench.reply(Reply::NotYet), Call::Find { .. }), "{class:?}");
+                }
+            }
+        }
+        let failed = bench.failed();
+        assert_eq!((failed.kind, failed.attempts, creates), (FailedKind::GaveUp, tries, tries), "{class:?}");
+    }
+}
