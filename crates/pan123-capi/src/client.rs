@@ -370,7 +370,9 @@ impl Parts {
 ///
 /// Ownership: keeps references to what it is given; yours stay yours. `*out` is yours; free it with
 /// `pan123_client_free`. Thread: any. Blocking: as long as it takes to
-/// read the system's certificates and to make threads, named `pan123-io`. Since 0.1.
+/// read the system's certificates and to make threads, named `pan123-io`: as many as there are processors, 2 to 4. More
+/// come and go with callbacks that run, uploads and reads of files that take long; descriptors are 3 and one for each connection.
+/// Since 0.1.
 ///
 /// # Safety
 ///

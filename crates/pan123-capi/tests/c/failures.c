@@ -250,6 +250,36 @@ static void without_a_word(void)
     }
 }
 
+/* What is cancelled while it is paused stays cancelled. */
+static pan123_upload *to_pause;
+
+static pan123_status read_and_pause(uintptr_t ctx, uint64_t offset, uint8_t *buf, size_t len, size_t *out_n, pan123_error **err)
+{
+    (void)ctx, (void)offset, (void)err;
+    pan123_upload_pause(to_pause);
+    memset(buf, 5, len);
+    *out_n = len;
+    return PAN123_OK;
+}
+
+static void cancelled_while_paused(void)
+{
+    static const pan123_source_vtable vt = { { sizeof vt, 0, NULL, NULL }, read_and_pause, NULL };
+    pan123_client *c = new_client(NULL);
+    pan123_source *s = NULL;
+    pan123_result *r = NULL;
+    CHECK_OK(pan123_source_new(&vt, 0, 50000000, &s, &err));
+    CHECK_OK(pan123_upload_new(c, s, 0, "paused", PAN123_NUL, NULL, 0, &to_pause, &err));
+    CHECK_OK(pan123_upload_start(to_pause, &err));
+    CHECK_STATUS(PAN123_E_PAUSED, pan123_upload_wait(to_pause, 60000, &r, &err));
+    pan123_upload_cancel(to_pause);
+    CHECK_STATUS(PAN123_E_CANCELLED, pan123_upload_wait(to_pause, 60000, &r, &err));
+    CHECK_STATUS(PAN123_E_CANCELLED, pan123_upload_start(to_pause, &err));
+    pan123_upload_free(to_pause);
+    pan123_client_free(c);
+    pan123_source_free(s);
+}
+
 int main(void)
 {
     /* What fails, and what the host is told. Nobody but the library says that something was stopped. */
@@ -321,6 +351,7 @@ int main(void)
     check_source(&short_source, 5000, PAN123_E_SOURCE_CHANGED, "5000");
     too_many_slices();
     without_a_word();
+    cancelled_while_paused();
     puts("ok");
     return 0;
 }
