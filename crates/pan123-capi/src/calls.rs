@@ -177,7 +177,7 @@ impl Calls {
 pub(crate) struct Begun<T>(oneshot::Receiver<T>);
 
 impl<T> Begun<T> {
-    async fn answer(self) -> Result<T, Fault> {
+    pub(crate) async fn answer(self) -> Result<T, Fault> {
         self.0.await.map_err(|_| fault(PAN123_E_CALLBACK, "the callback panicked"))
     }
 

@@ -16,7 +16,7 @@ use pan123_upload::{
     transport::{self, HttpTransport, Layer, PlainHttp, ServerUrl, Transport},
 };
 use tokio::{
-    runtime::{Builder, Handle as RuntimeHandle, Runtime},
+    runtime::{Handle as RuntimeHandle, Runtime},
     sync::watch,
 };
 
@@ -28,9 +28,8 @@ use crate::{
     numbers::*,
     options::{Scope, Settings, pan123_options},
     queue::{Queue, pan123_queue},
-    signals,
     store::{HostStore, pan123_store, pan123_store_vtable},
-    text,
+    text, threads,
     tokens::{HostTokens, pan123_tokens},
     transport::{HostLayer, pan123_transport},
     upload::Upload,
@@ -213,47 +212,6 @@ impl Drop for Core {
     }
 }
 
-/// The threads that talk to the network.
-fn runtime() -> Result<Runtime, Fault> {
-    let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4));
-    let _signals = signals::blocked();
-    reserve(threads)?;
-    Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name("pan123-io")
-        // No signals: their sockets would stay open for the rest of the process.
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(|error| fault(PAN123_E_INTERNAL, format!("no threads: {error}")))
-}
-
-/// Sees whether there are as many threads to be had at once, by having them: tokio, which is given none, panics, or waits
-/// for ever for those that it was given.
-fn reserve(count: usize) -> Result<(), Fault> {
-    let mut threads = Vec::new();
-    let mut failed = None;
-    // None ends before all are there.
-    let hold = Arc::new(Mutex::new(()));
-    let all = lock(&hold);
-    for _ in 0..count {
-        let hold = hold.clone();
-        match std::thread::Builder::new().name("pan123-io".into()).spawn(move || drop(lock(&hold))) {
-            Ok(thread) => threads.push(thread),
-            Err(error) => failed = Some(error),
-        }
-    }
-    drop(all);
-    let got = threads.len();
-    for thread in threads {
-        let _ = thread.join();
-    }
-    failed.map_or(Ok(()), |error| {
-        let message = format!("the system gives {got} of the {count} threads that a client needs: {error}");
-        Err(fault(PAN123_E_INTERNAL, message))
-    })
-}
-
 /// Everything that `pan123_client_new` is given.
 struct Parts {
     settings: Settings,
@@ -266,7 +224,7 @@ struct Parts {
 impl Parts {
     fn build(self) -> Result<Arc<Core>, Fault> {
         let settings = &self.settings;
-        let runtime = runtime()?;
+        let runtime = threads::runtime()?;
         let calls = Calls::new();
         let base = ServerUrl::base(settings.text(PAN123_OPT_BASE_URL).unwrap_or(pan123_upload::BASE_URL))
             .map_err(|error| invalid(format!("base_url: {error}")))?;
@@ -413,7 +371,9 @@ impl Parts {
 ///
 /// Ownership: keeps references to what it is given; yours stay yours. `*out` is yours; free it with
 /// `pan123_client_free`. Thread: any. Blocking: as long as it takes to
-/// read the system's certificates and to make threads, named `pan123-io`. Since 0.1.
+/// read the system's certificates and to make threads, named `pan123-io`: as many as there are processors, 2 to 4. More
+/// come and go with callbacks that run, uploads and reads of files that take long; descriptors are 3 and one for each connection.
+/// Since 0.1.
 ///
 /// # Safety
 ///

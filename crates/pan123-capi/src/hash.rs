@@ -13,7 +13,11 @@ use std::{
 use bytes::Bytes;
 use libc::size_t;
 use pan123_hash::{Digests, ErrorKind, Options, hex};
-use pan123_upload::{Source, SourceRead, proto::SLICE_SIZE_ASSUMED, transport::ReadAt};
+use pan123_upload::{
+    Source, SourceRead,
+    proto::{SLICE_SIZE_ASSUMED, SLICES_MAX, SlicePlan},
+    transport::ReadAt,
+};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -33,7 +37,8 @@ use crate::{
 /// Computes the etag (MD5 of the whole) and the MD5 of each slice of `n` sources, reading each byte once. With
 /// `PAN123_HASH_SHA1` in `flags`, SHA-1 as well.
 ///
-/// `slice_size` is what `pan123_api_create` answered; 0 means 16 MiB, which is what the service has always answered.
+/// `slice_size` is what `pan123_api_create` answered; 0 means 16 MiB, which is what the service has always answered. A
+/// source may have at most 1048576 slices, as in an upload.
 /// `out` has `n` places. They get results with `PAN123_F_ETAG`, `PAN123_F_SLICE_MD5`, `PAN123_F_SLICE_COUNT`,
 /// `PAN123_F_SLICE_SIZE`, `PAN123_F_SIZE` and perhaps `PAN123_F_SHA1`; where a source fails, NULL.
 ///
@@ -44,7 +49,8 @@ use crate::{
 /// `PAN123_E_SOURCE_CHANGED`, the code of a callback that failed, `PAN123_E_SOURCE_STALLED` for one that takes more than
 /// 30 s; `PAN123_E_CANCELLED`
 /// when `stop` is fired, and the places that were not reached are NULL; `PAN123_E_UNKNOWN_NUMBER` for unknown flags;
-/// `PAN123_E_WOULD_DEADLOCK` in a callback; `PAN123_E_INVALID_ARGUMENT`.
+/// `PAN123_E_WOULD_DEADLOCK` in a callback; `PAN123_E_INVALID_ARGUMENT`, also for a `slice_size` that makes too many
+/// slices: nothing is hashed then.
 ///
 /// Ownership: the results are yours, also when it fails; free each with `pan123_result_free`. `stop` may be NULL.
 /// Thread: any. Blocking: as long as reading and hashing take. Since 0.1.
@@ -92,6 +98,14 @@ pub unsafe extern "C" fn pan123_hash(
             unsafe { (several(s, n, "pan123_hash")?, handle::look_if_any(stop.cast_const())?) };
         let slice_size = NonZeroU64::new(slice_size).or(NonZeroU64::new(SLICE_SIZE_ASSUMED));
         let slice_size = slice_size.unwrap_or(NonZeroU64::MIN);
+        for source in &sources {
+            if SlicePlan::new(source.size(), slice_size).is_none() {
+                let size = source.size();
+                return Err(invalid(format!(
+                    "slice_size is {slice_size}, which cuts {size} bytes into more than {SLICES_MAX} slices"
+                )));
+            }
+        }
         let wanted = Wanted { slice_size, sha1: flags & PAN123_HASH_SHA1 != 0 };
         let (results, ended) = hash(&sources, wanted, stop.as_deref());
         let mut first = None;

@@ -424,7 +424,8 @@ pub unsafe extern "C" fn pan123_http_set_header(
 /// It keeps the bandwidth cap by returning late, and tells the library that the exchange is alive.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_CANCELLED` when the request was given up, upon which `send` should return soon;
-/// `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`; `PAN123_E_FORKED`.
+/// `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`, also for an offset beyond the body's
+/// end; `PAN123_E_FORKED`.
 ///
 /// Thread: any. Blocking: as long as the source takes. Since 0.1.
 ///
@@ -485,6 +486,7 @@ pub unsafe extern "C" fn pan123_http_forward(
 
 /// Answers the request with `http_status` and `body`, which is copied; headers are set afterwards with
 /// `pan123_http_set_header`. A second answer replaces the first.
+/// What was lent of the first stays until `send` returns, and takes its memory.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB;
 /// `PAN123_E_FORKED`.

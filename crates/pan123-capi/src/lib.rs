@@ -64,6 +64,7 @@ mod pollable;
 mod run;
 mod signals;
 mod text;
+mod threads;
 mod wait;
 
 #[cfg(feature = "test-panic")]

@@ -114,17 +114,17 @@ pub const PAN123_OPT_SLICES_IN_FLIGHT: u32 = 2001;
 pub const PAN123_OPT_BYTES_PER_SEC: u32 = 2003;
 /// Client, 0 or 1: request rates of a paying account. Default 0.
 pub const PAN123_OPT_VIP_RATES: u32 = 2004;
-/// Client, milliseconds from 1: how long one `read_at` or `identity` may take. Default 30000.
+/// Client, milliseconds from 1 to 86400000, a day: how long one `read_at` or `identity` may take. Default 30000.
 pub const PAN123_OPT_SOURCE_TIMEOUT_MS: u32 = 2005;
 /// Upload, 0 to 2: what happens when the name is taken. 0, the default: the service refuses; 1: both are kept; 2: the
 /// old file is replaced.
 pub const PAN123_OPT_DUPLICATE: u32 = 2006;
 /// Upload, 0 or 1: the name is a path from the folder on, and the service makes missing folders. Default 0.
 pub const PAN123_OPT_CONTAIN_DIR: u32 = 2007;
-/// Client, milliseconds from 10: how often an upload tells its progress. Default 200.
+/// Client, milliseconds from 10 to 86400000: how often an upload tells its progress. Default 200.
 pub const PAN123_OPT_PROGRESS_MS: u32 = 2008;
-/// Client, milliseconds: how long to keep trying when nothing gets through. Default 60000, and 120000 if the service refuses
-/// everything because there are too many requests.
+/// Client, milliseconds up to 86400000: how long to keep trying when nothing gets through. Default 60000, and 120000 if
+/// the service refuses everything because there are too many requests.
 pub const PAN123_OPT_RETRY_FOR_MS: u32 = 2009;
 /// Client, 0 or 1: let the access token go over plain `http://` to any host. Default 0: to loopback, and to the host
 /// that `PAN123_OPT_BASE_URL` names with `http://`.

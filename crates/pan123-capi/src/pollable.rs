@@ -2,7 +2,7 @@
 
 use crate::{
     guard::{Fault, fault},
-    numbers::PAN123_E_NOT_SUPPORTED,
+    numbers::{PAN123_E_INTERNAL, PAN123_E_NOT_SUPPORTED},
 };
 
 /// Readable or not, for `poll` and its like.
@@ -14,9 +14,16 @@ pub(crate) struct Pollable {
 #[cfg(target_os = "linux")]
 impl Pollable {
     pub(crate) fn new() -> Result<Self, Fault> {
-        use rustix::event::{EventfdFlags, eventfd};
+        use rustix::{
+            event::{EventfdFlags, eventfd},
+            io::Errno,
+        };
         let made = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        let fd = made.map_err(|error| fault(PAN123_E_NOT_SUPPORTED, format!("no eventfd: {error}")))?;
+        let fd = made.map_err(|error| match error {
+            Errno::NOSYS | Errno::INVAL => fault(PAN123_E_NOT_SUPPORTED, format!("no eventfd: {error}")),
+            Errno::MFILE | Errno::NFILE => fault(PAN123_E_INTERNAL, "too many open files"),
+            error => fault(PAN123_E_INTERNAL, format!("no handle for a queue: {error}")),
+        })?;
         Ok(Self { eventfd: Some(fd) })
     }
 

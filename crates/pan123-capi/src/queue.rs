@@ -204,7 +204,8 @@ fn wait_until<'a>(
 /// Makes a queue. `push` NULL: events are pulled with `pan123_queue_next`, and `ctx` means nothing.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` if `out` is NULL or the vtable lacks `on_event`; `PAN123_E_ABI`
-/// for a `struct_size` that cannot be; `PAN123_E_NOT_SUPPORTED` if the system has no handle for it.
+/// for a `struct_size` that cannot be; `PAN123_E_NOT_SUPPORTED` if the system has no handle for it, `PAN123_E_INTERNAL` if
+/// it gives none, as with too many open files.
 ///
 /// Ownership: takes `ctx` over if there is a vtable, also when it fails. `*out` is yours; free it with
 /// `pan123_queue_free`. Thread: any. Blocking: no. Since 0.1.
@@ -306,7 +307,8 @@ pub unsafe extern "C" fn pan123_queue_handle(q: *mut pan123_queue, os_handle: *m
     })
 }
 
-/// Drops your reference to a queue. Clients keep theirs until they are gone. NULL is fine.
+/// Drops your reference to a queue. Clients keep theirs until they are gone; a queue that pushes goes on until then,
+/// and one that is pulled can be asked no more. NULL is fine.
 ///
 /// Thread: any. Blocking: no. Since 0.1.
 ///

@@ -162,7 +162,8 @@ pub unsafe extern "C" fn pan123_api_create(
 /// Sends one slice from memory. `server` and `preupload_id` are from `pan123_api_create`; `slice_no` counts from 1;
 /// `md5` is the MD5 of these bytes in hex, or NULL to have it computed.
 ///
-/// A slice that the service has already is no error.
+/// `len` is `PAN123_F_SLICE_SIZE`, and less for the last slice: the library takes anything from 1 byte on and leaves the
+/// rest to the service. A slice that the service has already is no error.
 ///
 /// Returns `PAN123_OK`; codes of the 200, 300 and 400 bands; `PAN123_E_CANCELLED`, `PAN123_E_SHUTDOWN`,
 /// `PAN123_E_WOULD_DEADLOCK`, `PAN123_E_INVALID_ARGUMENT`.
@@ -299,7 +300,7 @@ pub unsafe extern "C" fn pan123_api_complete(
     })
 }
 
-/// Sends a whole file of up to 1 GiB in one request (`single/create`), without `create` and slices. `server` is from
+/// Sends a whole file of 1 to 1000000000 bytes in one request (`single/create`), without `create` and slices. `server` is from
 /// `pan123_api_domain`; `etag` is the MD5 of the whole in hex; of `o`, `PAN123_OPT_DUPLICATE` and
 /// `PAN123_OPT_CONTAIN_DIR` count.
 ///

@@ -224,7 +224,7 @@ impl Given {
     pub(crate) fn open(&self, reading: &Reading) -> Source {
         match self {
             Self::Ready(source) => {
-                Source::custom(Arc::new(Named { source: source.clone(), key: reading.resume_key.clone() }))
+                Source::custom(Arc::new(Named { source: source.clone(), reading: reading.clone() }))
             }
             Self::Host { host, size } => Source::custom(Arc::new(HostSource {
                 host: host.clone(),
@@ -242,7 +242,7 @@ pub(crate) const NAMELESS: &str = "nameless";
 /// A file or memory that the upload's log can name.
 struct Named {
     source: Source,
-    key: Option<String>,
+    reading: Reading,
 }
 
 impl ReadAt for Named {
@@ -256,6 +256,30 @@ impl ReadAt for Named {
 
     fn as_bytes(&self) -> Option<&Bytes> {
         self.source.as_bytes()
+    }
+
+    /// On threads that can be missing without a panic.
+    fn start_read(&self, offset: u64, mut buf: Vec<u8>) -> Result<ReadStarted, Vec<u8>> {
+        let Reading { calls, failed, .. } = self.reading.clone();
+        let source = self.source.clone();
+        let begun = calls.begin(move || {
+            let mut got = 0;
+            while got < buf.len() {
+                match source.read_at(offset + got as u64, &mut buf[got..]) {
+                    Ok(0) => break,
+                    Ok(n) => got += n,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok((buf, got))
+        });
+        Ok(Box::pin(async move {
+            match async { begun?.answer().await }.await {
+                Ok(read) => read,
+                Err(fault) => Err(failed.to_io(&fault)),
+            }
+        }))
     }
 }
 
@@ -273,7 +297,7 @@ impl SourceRead for Named {
     }
 
     fn resume_name(&self) -> Option<String> {
-        let given = self.key.as_ref().map(|key| format!("key:{key}"));
+        let given = self.reading.resume_key.as_ref().map(|key| format!("key:{key}"));
         given.or_else(|| self.source.resume_name()).or_else(|| Some(NAMELESS.into()))
     }
 }

@@ -55,7 +55,7 @@ pub struct pan123_transport_vtable {
     pub send: Option<
         unsafe extern "C" fn(ctx: usize, x: *mut pan123_http, err: *mut *mut pan123_error) -> pan123_status,
     >,
-    /// \[any thread\] The request was given up: let `send(x)` return soon. It may cross with the return of `send`, so
+    /// \[worker thread, may block\] The request was given up: let `send(x)` return soon. It may cross with the return of `send`, so
     /// look `x` up among those that are open. NULL: `pan123_http_read_body` and `pan123_http_forward` fail then, which
     /// may do.
     pub interrupt: Option<unsafe extern "C" fn(ctx: usize, x: *const pan123_http)>,

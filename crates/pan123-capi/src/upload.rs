@@ -170,15 +170,16 @@ impl Upload {
 
     /// Cancels, whatever the upload is doing.
     pub(crate) fn cancel(&self) {
-        let was_new = self.phase.send_if_modified(|phase| {
-            let is_new = matches!(phase, Phase::New);
-            if is_new {
-                let error = ErrorRecord::new(PAN123_E_CANCELLED, "cancelled before it was started");
-                *phase = Phase::Ended(Arc::new(Err(error)));
-            }
-            is_new
+        let was_still = self.phase.send_if_modified(|phase| {
+            let words = match phase {
+                Phase::New => "cancelled before it was started",
+                Phase::Ended(outcome) if is_paused(outcome) => "cancelled while it was paused",
+                _ => return false,
+            };
+            *phase = Phase::Ended(Arc::new(Err(ErrorRecord::new(PAN123_E_CANCELLED, words))));
+            true
         });
-        if !was_new {
+        if !was_still {
             let mut stopping = lock(&self.stopping);
             stopping.is_pause = false;
             stopping.requested.fire();
@@ -240,6 +241,10 @@ impl Upload {
         }
         record
     }
+}
+
+fn is_paused(outcome: &Result<Fields, ErrorRecord>) -> bool {
+    matches!(outcome, Err(error) if error.code == PAN123_E_PAUSED)
 }
 
 pub(crate) fn stage_number(stage: Stage) -> u32 {
@@ -418,7 +423,8 @@ pub unsafe extern "C" fn pan123_upload_start(
 
 /// Cancels an upload. It ends within 250 ms, also if a callback never returns, and is resumed by a new upload of the same
 /// source to the same place, if there is a store. May be called at any time and any number of times; before the start it
-/// prevents it, after the end it does nothing. NULL is fine.
+/// prevents it, one that is paused counts as cancelled from then on, without another event, and after the end it does
+/// nothing. NULL is fine.
 ///
 /// Thread: any, also inside a callback. Blocking: no. Since 0.1.
 ///
@@ -460,7 +466,7 @@ pub unsafe extern "C" fn pan123_upload_pause(u: *mut pan123_upload) {
 /// `PAN123_F_BYTES_SENT` and `PAN123_F_ELAPSED_MS` into `*out`.
 ///
 /// Returns `PAN123_OK`; why the upload failed, `PAN123_E_CANCELLED` or `PAN123_E_PAUSED`; `PAN123_E_TIMEOUT` if it is still
-/// running; `PAN123_E_WRONG_STATE` if it was not started; `PAN123_E_WOULD_DEADLOCK` in a callback;
+/// running; `PAN123_E_WRONG_STATE` if it was neither started nor cancelled; `PAN123_E_WOULD_DEADLOCK` in a callback;
 /// `PAN123_E_INVALID_ARGUMENT`.
 ///
 /// Ownership: `*out` is yours; free it with `pan123_result_free`. Thread: any. Blocking: as long as `timeout_ms` says.

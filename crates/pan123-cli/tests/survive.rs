@@ -122,7 +122,7 @@ fn two_processes_do_not_send_the_same_file_to_the_same_place() {
     first.stage("sending");
     let (code, text) = told(&bench.program(&["upload", &path]).output().unwrap());
     assert_eq!(code, Some(4), "{text}");
-    assert!(text.contains("another process is uploading the same file"), "{text}");
+    assert!(text.contains("the same file is being uploaded to the same place already"), "{text}");
     assert!(text.contains("Wait until it has finished"), "{text}");
     let (code, text) = told(&bench.program(&["uploads"]).output().unwrap());
     assert!(code == Some(0) && text.contains("running"), "{text}");

@@ -244,7 +244,7 @@ fn lock(path: &Path, create: bool) -> Result<Option<File>, Error> {
                 std::thread::sleep(Duration::from_millis(10));
             }
             Err(fs::TryLockError::WouldBlock) => {
-                let message = "another process is uploading the same file to the same place";
+                let message = "the same file is being uploaded to the same place already, by this process or another one";
                 return Err(Error::new(ErrorKind::Store, "open journal", message)
                     .with_advice("Wait until it has finished, or stop it; then run this again."));
             }

@@ -354,7 +354,7 @@ fn a_log_is_for_one_process_and_is_whole_when_that_is_killed() {
             assert_eq!(error.kind(), ErrorKind::Store);
             assert_eq!(
                 error.to_string(),
-                "open journal: another process is uploading the same file to the same place"
+                "open journal: the same file is being uploaded to the same place already, by this process or another one"
             );
         }
         child.kill().unwrap();

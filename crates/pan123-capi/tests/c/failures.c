@@ -194,6 +194,92 @@ static void remove_fails(pan123_source *s)
     pan123_store_free(st);
 }
 
+/* As many slices as an upload may have are hashed; one more is refused before a byte is read. */
+static pan123_status read_zeros(uintptr_t ctx, uint64_t offset, uint8_t *buf, size_t len, size_t *out_n, pan123_error **err)
+{
+    (void)offset, (void)err;
+    __atomic_fetch_add((int *)ctx, 1, __ATOMIC_SEQ_CST);
+    memset(buf, 0, len);
+    *out_n = len;
+    return PAN123_OK;
+}
+
+static void too_many_slices(void)
+{
+    static const pan123_source_vtable vt = { { sizeof vt, 0, NULL, NULL }, read_zeros, NULL };
+    static const uint64_t sizes[] = { (1 << 20) + 1, (uint64_t)1 << 40, UINT64_MAX };
+    int reads = 0;
+    pan123_source *s = NULL;
+    pan123_result *r = NULL;
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(pan123_source_new(&vt, (uintptr_t)&reads, sizes[i], &s, &err));
+        CHECK_STATUS(PAN123_E_INVALID_ARGUMENT, pan123_hash(&s, 1, 1, 0, NULL, &r, &err));
+        CHECK(!r && !reads);
+        pan123_source_free(s);
+    }
+    CHECK_OK(pan123_source_new(&vt, (uintptr_t)&reads, 1 << 20, &s, &err));
+    CHECK_OK(pan123_hash(&s, 1, 1, 0, NULL, &r, &err));
+    CHECK(pan123_result_i64(r, PAN123_F_SLICE_COUNT, 0) == 1 << 20 && reads);
+    pan123_result_free(r);
+    pan123_source_free(s);
+}
+
+/* A callback that fails without a word is named with its code, which is no status of HTTP. */
+static pan123_status read_fails(uintptr_t ctx, uint64_t offset, uint8_t *buf, size_t len, size_t *out_n, pan123_error **err)
+{
+    (void)offset, (void)buf, (void)len, (void)out_n, (void)err;
+    return (pan123_status)ctx;
+}
+
+static void without_a_word(void)
+{
+    static const pan123_source_vtable vt = { { sizeof vt, 0, NULL, NULL }, read_fails, NULL };
+    static const struct { pan123_status code; const char *words; } cases[] = {
+        { PAN123_E_NETWORK, "read_at failed with PAN123_E_NETWORK" },
+        { 12345, "read_at failed with 12345, which is no code" },
+    };
+    for (int i = 0; i < 2; i++) {
+        pan123_source *s = NULL;
+        pan123_result *r = NULL;
+        pan123_error *e = NULL;
+        CHECK_OK(pan123_source_new(&vt, (uintptr_t)cases[i].code, 100, &s, &err));
+        CHECK(pan123_hash(&s, 1, 0, 0, NULL, &r, &e) != PAN123_OK);
+        CHECK(strstr(pan123_error_str(e, PAN123_F_MESSAGE, NULL), cases[i].words));
+        pan123_error_free(e);
+        pan123_source_free(s);
+    }
+}
+
+/* What is cancelled while it is paused stays cancelled. */
+static pan123_upload *to_pause;
+
+static pan123_status read_and_pause(uintptr_t ctx, uint64_t offset, uint8_t *buf, size_t len, size_t *out_n, pan123_error **err)
+{
+    (void)ctx, (void)offset, (void)err;
+    pan123_upload_pause(to_pause);
+    memset(buf, 5, len);
+    *out_n = len;
+    return PAN123_OK;
+}
+
+static void cancelled_while_paused(void)
+{
+    static const pan123_source_vtable vt = { { sizeof vt, 0, NULL, NULL }, read_and_pause, NULL };
+    pan123_client *c = new_client(NULL);
+    pan123_source *s = NULL;
+    pan123_result *r = NULL;
+    CHECK_OK(pan123_source_new(&vt, 0, 50000000, &s, &err));
+    CHECK_OK(pan123_upload_new(c, s, 0, "paused", PAN123_NUL, NULL, 0, &to_pause, &err));
+    CHECK_OK(pan123_upload_start(to_pause, &err));
+    CHECK_STATUS(PAN123_E_PAUSED, pan123_upload_wait(to_pause, 60000, &r, &err));
+    pan123_upload_cancel(to_pause);
+    CHECK_STATUS(PAN123_E_CANCELLED, pan123_upload_wait(to_pause, 60000, &r, &err));
+    CHECK_STATUS(PAN123_E_CANCELLED, pan123_upload_start(to_pause, &err));
+    pan123_upload_free(to_pause);
+    pan123_client_free(c);
+    pan123_source_free(s);
+}
+
 int main(void)
 {
     /* What fails, and what the host is told. Nobody but the library says that something was stopped. */
@@ -263,6 +349,9 @@ int main(void)
     check_source(&failing_source, PAN123_E_SOURCE_CHANGED, PAN123_E_SOURCE_CHANGED, WORDS);
     check_source(&failing_source, PAN123_E_NOT_SUPPORTED, PAN123_E_NOT_SUPPORTED, WORDS);
     check_source(&short_source, 5000, PAN123_E_SOURCE_CHANGED, "5000");
+    too_many_slices();
+    without_a_word();
+    cancelled_while_paused();
     puts("ok");
     return 0;
 }

@@ -70,6 +70,12 @@ fn the_signals_of_the_host_are_left_to_the_host() {
 }
 
 #[test]
+fn a_system_without_threads_is_told_of_and_not_waited_for() {
+    let output = check_program("crowded", &[]);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
 fn waiting_inside_a_callback_is_refused() {
     check_program("reentry", &[]);
 }

@@ -4,12 +4,14 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use md5::{Digest, Md5};
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::sync::oneshot;
 
 use super::Token;
 use crate::{
@@ -156,14 +158,21 @@ fn tighten(_path: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Runs file work where it may block.
+/// Runs file work where it may block: on a thread of its own, as the runtime panics when it gets none for it. Here,
+/// if there is none.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // Blocking work is only cancelled before it began, by a runtime on its way out, which polls nobody.
-        Err(_) => std::future::pending().await,
+    let work = Arc::new(Mutex::new(Some(work)));
+    let (sender, result) = oneshot::channel();
+    let theirs = work.clone();
+    let spawned = std::thread::Builder::new().name("pan123-token".into()).spawn(move || {
+        let work = theirs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _ = sender.send(work.map(|work| work()));
+    });
+    if spawned.is_err() {
+        let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        return work.map(|work| work()).expect("nobody else has it");
     }
+    result.await.ok().flatten().expect("file work does not panic")
 }
 
 /// A token as the files hold it.
