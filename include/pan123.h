@@ -51,8 +51,14 @@
  * Waiting  Functions that wait say so under "Blocking". Inside a callback they return PAN123_E_WOULD_DEADLOCK.
  * Numbers  Options, fields and events are numbers. More may come; ignore those that you do not know.
  * Records  struct_size comes first: set it to sizeof the record. No more than that is read or written.
- * Fork     Objects do not survive fork: in the child everything returns PAN123_E_FORKED, or NULL, or
- *          what is given for "absent", and _free does nothing.
+ * Fork     Objects do not survive fork, nor does what a callback is lent: in the child everything returns
+ *          PAN123_E_FORKED, or NULL, or
+ *          what is given for "absent", and _free does nothing. A child makes objects of its own, also one that was
+ *          forked inside a callback, which is inside none; it must not return from that callback.
+ * Signals  Stay with your threads: those of the library have them blocked, so that a handler of yours never runs there
+ *          and a connection that breaks ends no process (SIGPIPE). Faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
+ *          SIGABRT, SIGSYS) are not blocked. The mask of your own threads is as you set it. A process that a callback
+ *          starts inherits the mask of its thread: give it another one, as with posix_spawnattr_setsigmask.
  * Globals  There are none: no initialisation, no signal handler, no output. Several users in one process do not meet.
  * Secrets  Stand in no error, event or JSON.
  */
@@ -205,7 +211,11 @@
 #define PAN123_OPT_CONTAIN_DIR 2007
 /** Client, milliseconds from 10: how often an upload tells its progress. Default 200. */
 #define PAN123_OPT_PROGRESS_MS 2008
-/** Client, milliseconds: how long to keep trying when nothing gets through. Default 60000. */
+
+/**
+ * Client, milliseconds: how long to keep trying when nothing gets through. Default 60000, and 120000 if the service refuses
+ * everything because there are too many requests.
+ */
 #define PAN123_OPT_RETRY_FOR_MS 2009
 
 /**
@@ -435,6 +445,17 @@ typedef int32_t pan123_status;
  *   Any other code: the same code, at once. 20 to 22 and numbers that are no code count as `PAN123_E_CALLBACK`.
  * - `get`: as `send`, with `PAN123_E_LOGIN`, `PAN123_E_SERVER` and `PAN123_E_RATE_LIMITED` for codes with a meaning.
  * - `load`: `PAN123_E_STORE`, at once. `save`, `remove`: nothing fails, see the store.
+ *
+ * A callback may block for long, but not for ever. Its time runs from when it is called, not while it waits for its turn
+ * because of `PAN123_VT_SERIAL`. When it is over, whoever waited goes on without it; its thread stays with it until it
+ * returns, and what it then says is lost. One that never returns fails those that wait for a turn behind it, too.
+ *
+ * - `read_at`, `identity`: `PAN123_OPT_SOURCE_TIMEOUT_MS`, in `pan123_hash` 30 s; then `PAN123_E_SOURCE_STALLED`.
+ * - `get`: 30 s; then as `PAN123_E_NET_TIMEOUT`.
+ * - `load`, `save`, `remove`: 30 s; then as if it had failed.
+ * - `send`: `PAN123_F_TIMEOUT_MS` of its exchange without a sign of life, which are bytes of the body that it reads and an
+ *   answer; while it forwards, the transport below minds the time. Then as `PAN123_E_NET_TIMEOUT`.
+ * - `on_event`, `interrupt`, `release`: none; whoever waits for them is `pan123_client_shutdown`.
  */
 typedef struct pan123_vtable {
     /** `sizeof` the whole vtable, for example `sizeof(pan123_source_vtable)`. */
@@ -552,7 +573,8 @@ typedef struct pan123_tokens_vtable {
      *
      * `refused` is the token that the service has just turned down, `refused_len` bytes and a NUL, or NULL. Give another
      * one then, preferably one that somebody else has fetched meanwhile: only three tokens of a client id live at a
-     * time. Called for every request, one call at a time per client: keep what you have. Fails with `PAN123_E_LOGIN`
+     * time. Called for every request, one call at a time per client: keep what you have. A call that has not returned
+     * after 30 s is given up, and tried again as after `PAN123_E_NET_TIMEOUT`, perhaps before it returns. Fails with `PAN123_E_LOGIN`
      * if there is no token to be had, `PAN123_E_NETWORK` if another try may help; see `pan123_vtable` for other codes.
      * Required.
      */
@@ -795,7 +817,7 @@ const char *pan123_constant_at(size_t i,
                                int64_t *value);
 
 /**
- * Names a status code.
+ * Names the status code `code`.
  *
  * Returns the constant's name, for example `PAN123_E_NETWORK`, or `PAN123_E_UNKNOWN`. Never NULL.
  *
@@ -842,7 +864,7 @@ pan123_error *pan123_error_new(pan123_status code,
 PAN123_API pan123_status pan123_error_code(const pan123_error *e);
 
 /**
- * An integer field of an error, for example `PAN123_F_HTTP_STATUS`.
+ * An integer field of an error; `field` is for example `PAN123_F_HTTP_STATUS`.
  *
  * Returns the value, or `absent` if the error has no such field, or is NULL.
  *
@@ -853,7 +875,7 @@ PAN123_API pan123_status pan123_error_code(const pan123_error *e);
 PAN123_API int64_t pan123_error_i64(const pan123_error *e, uint32_t field, int64_t absent);
 
 /**
- * A text field of an error, for example `PAN123_F_MESSAGE` or `PAN123_F_ADVICE`.
+ * A text field of an error; `field` is for example `PAN123_F_MESSAGE` or `PAN123_F_ADVICE`.
  *
  * Returns the text, UTF-8 and with a NUL at its end, and puts its length into `len` (unless NULL); NULL and 0 if
  * the error has no such field, or is NULL.
@@ -877,7 +899,8 @@ const char *pan123_error_str(const pan123_error *e,
 PAN123_API void pan123_error_free(pan123_error *e);
 
 /**
- * Checks that the library fits the header that the program was compiled with. Make it the first call:
+ * Checks that the library fits the header that the program was compiled with, whose version is `header_abi`. Make it
+ * the first call:
  *
  * ```c
  * if (pan123_abi_check(PAN123_ABI_VERSION) != PAN123_OK) return 1;
@@ -887,18 +910,19 @@ PAN123_API void pan123_error_free(pan123_error *e);
  *
  * Thread: any. Blocking: no. Since 0.1.
  */
-PAN123_API pan123_status pan123_abi_check(uint32_t header_abi);
+PAN123_API
+pan123_status pan123_abi_check(uint32_t header_abi);
 
 /**
- * The library's version, for example `0.1.0`.
+ * Returns the library's version, for example `0.1.0`.
  *
  * Ownership: static. Thread: any. Blocking: no. Since 0.1.
  */
 PAN123_API const char *pan123_version(void);
 
 /**
- * How the library was built, as one JSON object: `version`, `abi` (for example `0.1`), `target`, and `features`, a list
- * of names.
+ * Returns how the library was built, as one JSON object: `version`, `abi` (for example `0.1`), `target`, and `features`,
+ * a list of names.
  *
  * Ownership: static. Thread: any. Blocking: no. Since 0.1.
  */
@@ -906,7 +930,7 @@ PAN123_API
 const char *pan123_build_info(void);
 
 /**
- * An integer field of a result, for example `PAN123_F_FILE_ID`.
+ * An integer field of a result; `field` is for example `PAN123_F_FILE_ID`.
  *
  * Returns the value, or `absent` if the result has no such field, or is NULL.
  *
@@ -917,8 +941,8 @@ const char *pan123_build_info(void);
 PAN123_API int64_t pan123_result_i64(const pan123_result *r, uint32_t field, int64_t absent);
 
 /**
- * A text or bytes field of a result, for example `PAN123_F_ETAG`. `index` counts from 0 and is 0 for a field that is
- * no list.
+ * A text or bytes field of a result; `field` is for example `PAN123_F_ETAG`. `index` counts from 0 and is 0 for a field
+ * that is no list.
  *
  * Returns the text with a NUL at its end, and puts its length into `len` (unless NULL); NULL and 0 if the result has
  * no such field or fewer entries, or is NULL.
@@ -981,7 +1005,7 @@ PAN123_API void pan123_stop_free(pan123_stop *s);
  * Appends a copy of `len` bytes to what a callback returns.
  *
  * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` if `to` is NULL, or `data` is NULL and `len` is not 0, and for more
- * than 64 MiB in all.
+ * than 64 MiB in all; `PAN123_E_FORKED`.
  *
  * Thread: any. Blocking: no. Since 0.1.
  *
@@ -1013,7 +1037,9 @@ pan123_status pan123_source_new(const pan123_source_vtable *vt,
                                 pan123_error **err);
 
 /**
- * Makes a source from a file on disk. Opens it and keeps it open; links are followed. `path` is UTF-8.
+ * Makes a source from a file on disk. Opens it; links are followed. It stays open as long as the source lives, but of
+ * many files no more than 128 do: the others are opened again by their path when they are read, and have to be the same
+ * ones then. `path` is the bytes that the system knows the file by; on Windows it is UTF-8.
  *
  * Returns `PAN123_OK`; `PAN123_E_SOURCE_IO` if there is no such file, if it is no regular file (a directory, a pipe, a
  * device) or may not be read; `PAN123_E_INVALID_ARGUMENT`.
@@ -1061,7 +1087,8 @@ pan123_status pan123_source_from_memory(const uint8_t *data,
 PAN123_API void pan123_source_free(pan123_source *s);
 
 /**
- * A text field of an exchange: `PAN123_F_METHOD`, `PAN123_F_URL`, and once there is an answer, `PAN123_F_ANSWER_BODY`.
+ * A text field of an exchange; `field` is `PAN123_F_METHOD`, `PAN123_F_URL`, or once there is an answer,
+ * `PAN123_F_ANSWER_BODY`.
  *
  * Returns the text with a NUL at its end, and puts its length into `len` (unless NULL); NULL and 0 if there is no such
  * field (yet).
@@ -1076,7 +1103,7 @@ const char *pan123_http_str(const pan123_http *x,
                             size_t *len);
 
 /**
- * An integer field of an exchange: `PAN123_F_BODY_LEN`, `PAN123_F_TIMEOUT_MS`, and once there is an answer,
+ * An integer field of an exchange; `field` is `PAN123_F_BODY_LEN`, `PAN123_F_TIMEOUT_MS`, or once there is an answer,
  * `PAN123_F_HTTP_STATUS`.
  *
  * Returns the value, or `absent` if there is no such field (yet).
@@ -1085,12 +1112,15 @@ const char *pan123_http_str(const pan123_http *x,
  *
  * Requires: `x` is NULL or lent at the moment.
  */
-PAN123_API int64_t pan123_http_i64(const pan123_http *x, uint32_t field, int64_t absent);
+PAN123_API
+int64_t pan123_http_i64(const pan123_http *x,
+                        uint32_t field,
+                        int64_t absent);
 
 /**
- * Lists the headers of the request (`of_answer` 0) or of the answer (1) by index, from 0. The headers `Content-Length`
- * and `Host` of the request are the transport's to make. One of the request's headers is the access token: write it
- * to no log.
+ * Lists the headers of the request (`of_answer` 0) or of the answer (1): gives number `i`, from 0. The headers
+ * `Content-Length` and `Host` of the request are the transport's to make. One of the request's headers is the access
+ * token: write it to no log.
  *
  * Returns the name and puts the value into `value` (unless NULL); NULL after the last one.
  *
@@ -1109,7 +1139,7 @@ const char *pan123_http_header(const pan123_http *x,
  * the same name is replaced.
  *
  * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a name or value that cannot stand in a header, and for
- * `Content-Length`, `Transfer-Encoding` and `Host` of the request; `PAN123_E_WRONG_STATE` while there is no answer.
+ * `Content-Length`, `Transfer-Encoding` and `Host` of the request; `PAN123_E_WRONG_STATE` while there is no answer; `PAN123_E_FORKED`.
  *
  * Thread: any. Blocking: no. Since 0.1.
  *
@@ -1131,7 +1161,7 @@ pan123_status pan123_http_set_header(pan123_http *x,
  * It keeps the bandwidth cap by returning late, and tells the library that the exchange is alive.
  *
  * Returns `PAN123_OK`; `PAN123_E_CANCELLED` when the request was given up, upon which `send` should return soon;
- * `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`.
+ * `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`; `PAN123_E_FORKED`.
  *
  * Thread: any. Blocking: as long as the source takes. Since 0.1.
  *
@@ -1151,7 +1181,8 @@ pan123_status pan123_http_read_body(pan123_http *x,
  * repeated.
  *
  * Returns `PAN123_OK` for an answer of any HTTP status; a code of the 200 band if there was none;
- * `PAN123_E_CANCELLED` when the request was given up.
+ * `PAN123_E_CANCELLED` when the request was given up; `PAN123_E_SHUTDOWN` when the client has ended meanwhile;
+ * `PAN123_E_FORKED`.
  *
  * Thread: any. Blocking: until the answer is there. Since 0.1.
  *
@@ -1162,10 +1193,11 @@ pan123_status pan123_http_forward(pan123_http *x,
                                   pan123_error **err);
 
 /**
- * Answers the request: HTTP status and body, which is copied; headers are set afterwards with
+ * Answers the request with `http_status` and `body`, which is copied; headers are set afterwards with
  * `pan123_http_set_header`. A second answer replaces the first.
  *
- * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB.
+ * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB;
+ * `PAN123_E_FORKED`.
  *
  * Thread: any. Blocking: no. Since 0.1.
  *
@@ -1339,7 +1371,7 @@ PAN123_API void pan123_queue_free(pan123_queue *q);
 PAN123_API pan123_status pan123_options_new(pan123_options **out, pan123_error **err);
 
 /**
- * Sets a text option; the text is copied. Setting it again replaces it.
+ * Sets `option`, which is one that takes a text, to `s`, which is copied. Setting it again replaces it.
  *
  * Returns `PAN123_OK`; `PAN123_E_UNKNOWN_NUMBER` for an option that this version does not know;
  * `PAN123_E_INVALID_ARGUMENT` for text that is not UTF-8 or has a NUL inside, for an empty path, address or key, for a
@@ -1362,7 +1394,7 @@ pan123_status pan123_options_set_str(pan123_options *o,
                                      pan123_error **err);
 
 /**
- * Sets a number option. Setting it again replaces it.
+ * Sets `option`, which is one that takes a number, to `v`. Setting it again replaces it.
  *
  * Returns `PAN123_OK`; `PAN123_E_UNKNOWN_NUMBER` for an option that this version does not know;
  * `PAN123_E_INVALID_ARGUMENT` for a number out of the option's range, and for an option that takes a text.
@@ -1553,7 +1585,7 @@ pan123_status pan123_api_domain(pan123_client *c,
                                 pan123_error **err);
 
 /**
- * Announces a file (`create`). `etag` is the MD5 of the whole in hex; of `o`, `PAN123_OPT_DUPLICATE` and
+ * Announces a file of `size` bytes (`create`). `etag` is the MD5 of the whole in hex; of `o`, `PAN123_OPT_DUPLICATE` and
  * `PAN123_OPT_CONTAIN_DIR` count. `parent_id` 0 is the root.
  *
  * Puts a result into `*out`. If `PAN123_F_REUSED` is 1 the service had the bytes: `PAN123_F_FILE_ID` is there, and all is

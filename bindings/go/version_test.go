@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"pan123"
 	"pan123/internal/scenarios"
 )
 
@@ -47,42 +46,23 @@ func oldLibrary(t *testing.T) (dir string) {
 
 const nameLetters = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
-// child runs this test program again, as TestChild, with another library path.
-func child(t *testing.T, what, libraryPath string) string {
-	t.Helper()
-	command := exec.Command(os.Args[0], "-test.run=^TestChild$", "-test.v")
-	command.Env = append(os.Environ(), "PAN123_TEST_CHILD="+what, "LD_LIBRARY_PATH="+libraryPath)
-	out, _ := command.CombinedOutput()
-	return string(out)
-}
-
-// TestChild is not a test of its own; child runs it.
-func TestChild(t *testing.T) {
-	if os.Getenv("PAN123_TEST_CHILD") == "" {
-		return
-	}
-	_, err := pan123.NewClient(pan123.Options{AccessToken: "x"})
-	fmt.Println("client:", err)
-	_, err = pan123.Hash(t.Context(), pan123.Bytes([]byte("x")), pan123.HashOptions{})
-	fmt.Println("hash:", err)
-	_, err = pan123.Version()
-	fmt.Println("version:", err)
-}
+// TestChild is not a test of its own; AnotherLibrary runs it.
+func TestChild(t *testing.T) { scenarios.WithAnotherLibrary(t) }
 
 func TestOldLibrary(t *testing.T) {
-	out := child(t, "old", oldLibrary(t))
+	out := scenarios.AnotherLibrary(t, "LD_LIBRARY_PATH="+oldLibrary(t))
 	const say = "pan123: the libpan123 on this machine is version 0.0.9, and this program needs 0.1 with 0 additions or more: " +
 		"install that version of libpan123\n"
-	for _, of := range []string{"client: ", "hash: ", "version: "} {
-		if !strings.Contains(out, of+say) {
-			t.Errorf("%s says:\n%s", of, out)
+	for _, line := range []string{"client: " + say, "hash: " + say, "ErrABI: true\n", "version: " + say} {
+		if !strings.Contains(out, line) {
+			t.Errorf("with an old library it says:\n%s", out)
 		}
 	}
 }
 
 func TestMissingLibrary(t *testing.T) {
 	// The system's own loader says it, and names what is missing.
-	out := child(t, "missing", t.TempDir())
+	out := scenarios.AnotherLibrary(t, "LD_LIBRARY_PATH="+t.TempDir())
 	if !strings.Contains(out, "libpan123.so.0.1: cannot open shared object file") {
 		t.Errorf("without a library it says:\n%s", out)
 	}

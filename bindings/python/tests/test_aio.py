@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -191,6 +193,33 @@ def test_task_group_cancels_the_others(emulate: Start) -> None:
                 task.cancel()
             results = await asyncio.gather(*uploads, return_exceptions=True)
             assert all(isinstance(one, (asyncio.CancelledError, pan123.SourceError)) for one in results)
+            assert client._client._pump.running() == 0
+
+    run(main())
+
+
+def test_upload_of_a_task_that_was_cancelled_while_it_began_is_over(emulate: Start) -> None:
+    emulator = emulate(faults=HANG)
+    reading, go_on = threading.Event(), threading.Event()
+
+    class Slow(io.RawIOBase):
+        left = DATA
+
+        def read(self, size: int = -1) -> bytes:
+            reading.set()
+            go_on.wait(10)
+            block, self.left = self.left[:size], self.left[size:]
+            return block
+
+    async def main() -> None:
+        async with pan123.AsyncClient(**emulator.options()) as client:
+            task = asyncio.create_task(client.upload(Slow(), name="a"))
+            assert await asyncio.to_thread(reading.wait, 10)
+            task.cancel()
+            await asyncio.sleep(0)
+            go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
             assert client._client._pump.running() == 0
 
     run(main())

@@ -15,9 +15,9 @@ use tokio::sync::oneshot;
 
 use crate::{
     guard::{Fault, fault},
-    numbers::{
-        PAN123_E_CALLBACK, PAN123_E_CANCELLED, PAN123_E_INTERNAL, PAN123_E_SHUTDOWN, PAN123_E_SOURCE_STALLED,
-    },
+    numbers::{PAN123_E_CALLBACK, PAN123_E_CANCELLED, PAN123_E_INTERNAL, PAN123_E_SHUTDOWN},
+    signals,
+    vtable::Clock,
     wait::{self, Cancel},
 };
 
@@ -62,10 +62,23 @@ impl Calls {
 
     /// Does `job` on a thread that may block.
     pub(crate) fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
-        let mut state = self.0.lock();
+        let state = self.0.lock();
         if state.closing {
             return Err(fault(PAN123_E_SHUTDOWN, "the client was shut down"));
         }
+        self.submit_in(state, job)
+    }
+
+    /// As [`submit`](Self::submit), also while they are [closed](Self::close): for what helps a call to its end.
+    pub(crate) fn submit_late(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
+        self.submit_in(self.0.lock(), job)
+    }
+
+    fn submit_in(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        job: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Fault> {
         state.jobs.push_back(Box::new(job));
         if state.jobs.len() <= state.idle {
             self.0.work.notify_one();
@@ -74,6 +87,7 @@ impl Calls {
         let id = state.next_id;
         state.next_id += 1;
         let shared = self.0.clone();
+        let _signals = signals::blocked();
         let spawned = thread::Builder::new().name("pan123-call".into()).spawn(move || work(&shared, id));
         match spawned {
             Ok(handle) => {
@@ -97,35 +111,43 @@ impl Calls {
         &self,
         function: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
+        self.begin(function)?.answer().await
+    }
+
+    /// Calls `function` on a thread that may block, and leaves it to the caller when to wait for the answer.
+    pub(crate) fn begin<T: Send + 'static>(
+        &self,
+        function: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Begun<T>, Fault> {
         let (sender, receiver) = oneshot::channel();
         self.submit(move || {
             let _ = sender.send(function());
         })?;
-        receiver.await.map_err(|_| fault(PAN123_E_CALLBACK, "the callback panicked"))
+        Ok(Begun(receiver))
     }
 
-    /// As [`call`](Self::call), but blocks this thread, until `cancel` is fired or the time is over. What the
+    /// As [`call`](Self::call), but blocks this thread, until `cancel` is fired or the call's time is over. What the
     /// callback does afterwards is nobody's concern.
     pub(crate) fn call_blocking<T: Send + 'static>(
         &self,
         cancel: &Cancel,
-        limit: Duration,
+        (clock, limit): (&Clock, Duration),
         function: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
-        let deadline = Instant::now().checked_add(limit);
-        let answer =
-            outside_runtime(|| wait::until(deadline, wait::unless(cancel.fired(), self.call(function))));
-        match answer {
-            Some(Some(answer)) => answer,
-            Some(None) => Err(fault(PAN123_E_CANCELLED, "stopped while a callback was running")),
-            None => {
-                let message = format!("a callback did not return within {} ms", limit.as_millis());
-                Err(fault(PAN123_E_SOURCE_STALLED, message))
+        let answer = std::pin::pin!(wait::unless(cancel.fired(), self.call(function)));
+        outside_runtime(|| {
+            let mut answer = answer;
+            loop {
+                match wait::until(clock.look_again(limit)?, answer.as_mut()) {
+                    Some(Some(answer)) => return answer,
+                    Some(None) => return Err(given_up()),
+                    None => {}
+                }
             }
-        }
+        })
     }
 
-    /// Takes nothing more, and waits until all threads have ended; false if the time is over first.
+    /// Takes nothing more that could wait, and waits until all threads have ended; false if the time is over first.
     pub(crate) fn close(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.0.lock();
         state.closing = true;
@@ -149,6 +171,43 @@ impl Calls {
         }
         true
     }
+}
+
+/// A call that was begun.
+pub(crate) struct Begun<T>(oneshot::Receiver<T>);
+
+impl<T> Begun<T> {
+    async fn answer(self) -> Result<T, Fault> {
+        self.0.await.map_err(|_| fault(PAN123_E_CALLBACK, "the callback panicked"))
+    }
+
+    /// Waits in a runtime, until `cancel` is fired or the call's time is over. What the callback does afterwards is
+    /// nobody's concern.
+    pub(crate) async fn answer_within(
+        self,
+        cancel: &Cancel,
+        (clock, limit): (&Clock, Duration),
+    ) -> Result<T, Fault> {
+        let mut answer = std::pin::pin!(wait::unless(cancel.fired(), self.answer()));
+        loop {
+            let again = clock.look_again(limit)?;
+            let in_time = async {
+                match again {
+                    Some(again) => tokio::time::sleep_until(again.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            match wait::unless(in_time, answer.as_mut()).await {
+                Some(Some(answer)) => return answer,
+                Some(None) => return Err(given_up()),
+                None => {}
+            }
+        }
+    }
+}
+
+fn given_up() -> Fault {
+    fault(PAN123_E_CANCELLED, "stopped while a callback was running")
 }
 
 impl Drop for Calls {

@@ -234,7 +234,7 @@ pub unsafe extern "C" fn pan123_error_code(e: *const pan123_error) -> pan123_sta
     })
 }
 
-/// An integer field of an error, for example `PAN123_F_HTTP_STATUS`.
+/// An integer field of an error; `field` is for example `PAN123_F_HTTP_STATUS`.
 ///
 /// Returns the value, or `absent` if the error has no such field, or is NULL.
 ///
@@ -252,7 +252,7 @@ pub unsafe extern "C" fn pan123_error_i64(e: *const pan123_error, field: u32, ab
     })
 }
 
-/// A text field of an error, for example `PAN123_F_MESSAGE` or `PAN123_F_ADVICE`.
+/// A text field of an error; `field` is for example `PAN123_F_MESSAGE` or `PAN123_F_ADVICE`.
 ///
 /// Returns the text, UTF-8 and with a NUL at its end, and puts its length into `len` (unless NULL); NULL and 0 if
 /// the error has no such field, or is NULL.

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use libc::size_t;
-use pan123_hash::{Digests, ErrorKind, Input, Options, hex};
+use pan123_hash::{Digests, ErrorKind, Options, hex};
 use pan123_upload::{Source, SourceRead, proto::SLICE_SIZE_ASSUMED, transport::ReadAt};
 use tokio::sync::oneshot;
 
@@ -24,6 +24,7 @@ use crate::{
     handle::{self, Held},
     numbers::*,
     result::pan123_result,
+    signals,
     source::{Failed, Given, Reading, pan123_source, several},
     stop::pan123_stop,
     wait::{self, Cancel},
@@ -113,6 +114,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Files and pieces of memory up to this size are hashed together, on the lanes of the CPU's vectors.
 const SMALL: u64 = 1 << 20;
 
+/// Up to so many bytes of so many sources are hashed on the thread of the caller: less than a tenth of a millisecond of
+/// hashing.
+const QUICK: u64 = 64 << 10;
+const QUICK_COUNT: usize = 16;
+
 /// How many bytes are hashed together. Bounds the memory for the contents of files.
 const TOGETHER: usize = 8 << 20;
 
@@ -126,8 +132,7 @@ struct Wanted {
 /// What became of each source; `None`: it was not reached.
 type Results = Vec<Option<Result<Digests, Fault>>>;
 
-/// Hashes on a thread of its own, so that a read that hangs does not hold the caller when he wants to stop. Says how
-/// far it came, and why not to the end.
+/// Hashes, and says how far it came, and why not to the end.
 fn hash(
     given: &[Held<pan123_source>],
     wanted: Wanted,
@@ -147,15 +152,24 @@ fn hash(
         resume_key: None,
     };
     let sources: Vec<ToHash> = given.iter().map(|given| ToHash::new(given, reading())).collect();
+    if is_quick(&sources, stop.is_some()) {
+        let mut results = nothing();
+        let options = Options::new(wanted.slice_size).sha1(wanted.sha1);
+        hash_each(&sources, &options, |i, result| results[i] = Some(result));
+        return (results, Ok(()));
+    }
     let cancelled = Arc::new(AtomicBool::new(false));
     let results = Arc::new(Mutex::new(nothing()));
+    // On a thread of its own, so that a read that hangs does not hold the caller when he wants to stop.
     let (done, ended) = oneshot::channel();
     let (flag, places) = (cancelled.clone(), results.clone());
+    let signals = signals::blocked();
     let thread = std::thread::Builder::new().name("pan123-hash".into()).spawn(move || {
         let options = Options::new(wanted.slice_size).sha1(wanted.sha1).cancel(&flag);
         hash_each(&sources, &options, |i, result| lock(&places)[i] = Some(result));
         let _ = done.send(());
     });
+    drop(signals);
     let thread = match thread {
         Ok(thread) => thread,
         Err(error) => {
@@ -186,6 +200,13 @@ fn hash(
             (results, Err(fault(PAN123_E_INTERNAL, "the hashing thread ended without an answer")))
         }
     }
+}
+
+/// Whether hashing takes less time than a thread for it would, and nobody has to be let go of meanwhile.
+fn is_quick(sources: &[ToHash], can_be_stopped: bool) -> bool {
+    let may_hang = |one: &ToHash| one.is_host || can_be_stopped && one.source.as_bytes().is_none();
+    let size = sources.iter().fold(0_u64, |sum, one| sum.saturating_add(one.source.size()));
+    size <= QUICK && sources.len() <= QUICK_COUNT && !sources.iter().any(may_hang)
 }
 
 /// A source, and what is known of it.
@@ -261,7 +282,7 @@ fn hash_each(sources: &[ToHash], options: &Options, mut put: impl FnMut(usize, R
             }
             continue;
         }
-        match pan123_hash::hash_input(&SourceInput(&source.source), options) {
+        match pan123_hash::hash_input(&source.source, options) {
             Ok(digests) => put(i, Ok(digests)),
             Err(error) if error.kind() == ErrorKind::Cancelled => return,
             Err(error) => put(i, Err(source.fault(&error))),
@@ -283,22 +304,4 @@ fn fields(digests: &Digests) -> Fields {
         .size(PAN123_F_SLICE_SIZE, digests.slice_size.get())
         .size(PAN123_F_SLICE_COUNT, digests.slices.len() as u64)
         .with_json()
-}
-
-/// A source as the hashing crate wants it.
-struct SourceInput<'a>(&'a Source);
-
-impl Input for SourceInput<'_> {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.0.identity()?.size)
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        ReadAt::read_at(self.0, offset, buf)
-    }
-
-    fn version(&self) -> io::Result<u128> {
-        let identity = self.0.identity()?;
-        Ok(u128::from(identity.mtime_ns as u64) << 64 | u128::from(identity.inode))
-    }
 }

@@ -12,11 +12,12 @@ use std::{
 use bytes::Bytes;
 use libc::size_t;
 use pan123_upload::transport::{Error, ErrorKind, Meter, Request, Response, Transport};
-use tokio::runtime::Handle as Runtime;
+use tokio::{runtime::Handle as Runtime, task::AbortHandle};
 
 use crate::{
     error::{Below, ErrorRecord, OwnFailure, pan123_error},
-    guard::{Fault, fault, guard, invalid, quiet},
+    fork::{self, Process},
+    guard::{Fault, fault, guard, invalid, panic_text, quiet},
     handle,
     numbers::*,
     text::{self, Text},
@@ -38,6 +39,7 @@ pub(crate) struct Exchange {
     lent: Mutex<Vec<Text>>,
     below: Arc<dyn Transport>,
     runtime: Runtime,
+    process: Process,
     pub(crate) cancel: Cancel,
     meter: Arc<Meter>,
     /// Bytes of the body that were counted.
@@ -62,6 +64,7 @@ impl Exchange {
             lent: Mutex::default(),
             below,
             runtime,
+            process: fork::process(),
             cancel: Cancel::new(),
             counted: AtomicU64::new(0),
             activity: Mutex::new(Activity { at: Instant::now(), forwarding: false }),
@@ -89,7 +92,7 @@ impl Exchange {
         if sent < len { clocks.connect + clocks.stall } else { clocks.connect + clocks.answer }
     }
 
-    fn moved(&self) {
+    pub(crate) fn moved(&self) {
         lock(&self.activity).at = Instant::now();
     }
 
@@ -133,27 +136,43 @@ impl Exchange {
         let mut request = lock(&self.request).clone();
         // Counted apart: the body may have been read here already.
         request.meter = Arc::default();
-        let below = request.meter.clone();
+        let (meter, below) = (request.meter.clone(), self.below.clone());
         lock(&self.activity).forwarding = true;
-        let outcome = self.runtime.block_on(async {
-            let mut sending = std::pin::pin!(wait::unless(self.cancel.fired(), self.below.send(request)));
-            loop {
-                let outcome = tokio::time::timeout(COUNT_EVERY, sending.as_mut()).await;
-                self.count(below.bytes());
-                if let Ok(outcome) = outcome {
-                    return outcome;
-                }
+        // On the runtime and not here: it ends with its client, whoever still waits for something in it, and to run in
+        // one that has ended is to panic.
+        let task = self.runtime.spawn(async move { below.send(request).await });
+        let _end = AbortOnDrop(task.abort_handle());
+        let mut sending = std::pin::pin!(wait::unless(self.cancel.fired(), task));
+        let outcome = loop {
+            let outcome = wait::until(Some(Instant::now() + COUNT_EVERY), sending.as_mut());
+            self.count(meter.bytes());
+            if let Some(outcome) = outcome {
+                break outcome;
             }
-        });
+        };
         *lock(&self.activity) = Activity { at: Instant::now(), forwarding: false };
+        self.refuse_if_cancelled()?;
         match outcome {
             None => self.refuse_if_cancelled(),
-            Some(Ok(response)) => {
+            Some(Ok(Ok(response))) => {
                 *lock(&self.response) = Some(response);
                 Ok(())
             }
-            Some(Err(error)) => Err(below_fault(&error)),
+            Some(Ok(Err(error))) => Err(below_fault(&error)),
+            Some(Err(ended)) => Err(match ended.try_into_panic() {
+                Ok(panic) => fault(PAN123_E_PANIC, panic_text(&*panic)),
+                Err(_) => fault(PAN123_E_SHUTDOWN, "the client was shut down"),
+            }),
         }
+    }
+}
+
+/// Ends a task that nobody waits for any more.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -229,10 +248,15 @@ pub(crate) fn to_transport_error(record: &ErrorRecord, exchange: &Exchange, elap
 /// `x` is NULL or an exchange that is lent at the moment.
 unsafe fn look<'a>(x: *const pan123_http) -> Result<&'a Exchange, Fault> {
     // SAFETY: it came from `Exchange::lend`, and the library holds it until `send` returns.
-    unsafe { x.cast::<Exchange>().as_ref() }.ok_or_else(|| invalid("the pan123_http is NULL"))
+    let exchange =
+        unsafe { x.cast::<Exchange>().as_ref() }.ok_or_else(|| invalid("the pan123_http is NULL"))?;
+    // Its locks and its connections are those of the process that was asked to send.
+    handle::refuse_fork(exchange.process, "pan123_http")?;
+    Ok(exchange)
 }
 
-/// A text field of an exchange: `PAN123_F_METHOD`, `PAN123_F_URL`, and once there is an answer, `PAN123_F_ANSWER_BODY`.
+/// A text field of an exchange; `field` is `PAN123_F_METHOD`, `PAN123_F_URL`, or once there is an answer,
+/// `PAN123_F_ANSWER_BODY`.
 ///
 /// Returns the text with a NUL at its end, and puts its length into `len` (unless NULL); NULL and 0 if there is no such
 /// field (yet).
@@ -275,7 +299,7 @@ pub unsafe extern "C" fn pan123_http_str(
     })
 }
 
-/// An integer field of an exchange: `PAN123_F_BODY_LEN`, `PAN123_F_TIMEOUT_MS`, and once there is an answer,
+/// An integer field of an exchange; `field` is `PAN123_F_BODY_LEN`, `PAN123_F_TIMEOUT_MS`, or once there is an answer,
 /// `PAN123_F_HTTP_STATUS`.
 ///
 /// Returns the value, or `absent` if there is no such field (yet).
@@ -300,9 +324,9 @@ pub unsafe extern "C" fn pan123_http_i64(x: *const pan123_http, field: u32, abse
     })
 }
 
-/// Lists the headers of the request (`of_answer` 0) or of the answer (1) by index, from 0. The headers `Content-Length`
-/// and `Host` of the request are the transport's to make. One of the request's headers is the access token: write it
-/// to no log.
+/// Lists the headers of the request (`of_answer` 0) or of the answer (1): gives number `i`, from 0. The headers
+/// `Content-Length` and `Host` of the request are the transport's to make. One of the request's headers is the access
+/// token: write it to no log.
 ///
 /// Returns the name and puts the value into `value` (unless NULL); NULL after the last one.
 ///
@@ -344,7 +368,7 @@ pub unsafe extern "C" fn pan123_http_header(
 /// the same name is replaced.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a name or value that cannot stand in a header, and for
-/// `Content-Length`, `Transfer-Encoding` and `Host` of the request; `PAN123_E_WRONG_STATE` while there is no answer.
+/// `Content-Length`, `Transfer-Encoding` and `Host` of the request; `PAN123_E_WRONG_STATE` while there is no answer; `PAN123_E_FORKED`.
 ///
 /// Thread: any. Blocking: no. Since 0.1.
 ///
@@ -400,7 +424,7 @@ pub unsafe extern "C" fn pan123_http_set_header(
 /// It keeps the bandwidth cap by returning late, and tells the library that the exchange is alive.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_CANCELLED` when the request was given up, upon which `send` should return soon;
-/// `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`.
+/// `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`; `PAN123_E_FORKED`.
 ///
 /// Thread: any. Blocking: as long as the source takes. Since 0.1.
 ///
@@ -424,7 +448,7 @@ pub unsafe extern "C" fn pan123_http_read_body(
         let out_n = unsafe { handle::place(out_n, "out_n") }?;
         *out_n = 0;
         if len == 0 {
-            return Ok(());
+            return exchange.refuse_if_cancelled();
         }
         if buf.is_null() || isize::try_from(len).is_err() {
             return Err(invalid(format!("buf is NULL, or cannot have {len} bytes")));
@@ -440,7 +464,8 @@ pub unsafe extern "C" fn pan123_http_read_body(
 /// repeated.
 ///
 /// Returns `PAN123_OK` for an answer of any HTTP status; a code of the 200 band if there was none;
-/// `PAN123_E_CANCELLED` when the request was given up.
+/// `PAN123_E_CANCELLED` when the request was given up; `PAN123_E_SHUTDOWN` when the client has ended meanwhile;
+/// `PAN123_E_FORKED`.
 ///
 /// Thread: any. Blocking: until the answer is there. Since 0.1.
 ///
@@ -458,10 +483,11 @@ pub unsafe extern "C" fn pan123_http_forward(
     })
 }
 
-/// Answers the request: HTTP status and body, which is copied; headers are set afterwards with
+/// Answers the request with `http_status` and `body`, which is copied; headers are set afterwards with
 /// `pan123_http_set_header`. A second answer replaces the first.
 ///
-/// Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB.
+/// Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB;
+/// `PAN123_E_FORKED`.
 ///
 /// Thread: any. Blocking: no. Since 0.1.
 ///

@@ -11,7 +11,8 @@ use crate::{
     text::Text,
 };
 
-/// Checks that the library fits the header that the program was compiled with. Make it the first call:
+/// Checks that the library fits the header that the program was compiled with, whose version is `header_abi`. Make it
+/// the first call:
 ///
 /// ```c
 /// if (pan123_abi_check(PAN123_ABI_VERSION) != PAN123_OK) return 1;
@@ -41,7 +42,7 @@ pub(crate) fn fits(abi: u32) -> bool {
     theirs == ours && additions <= known
 }
 
-/// The library's version, for example `0.1.0`.
+/// Returns the library's version, for example `0.1.0`.
 ///
 /// Ownership: static. Thread: any. Blocking: no. Since 0.1.
 #[unsafe(no_mangle)]
@@ -54,8 +55,8 @@ fn version() -> &'static CStr {
     CStr::from_bytes_with_nul(VERSION.as_bytes()).unwrap_or(c"")
 }
 
-/// How the library was built, as one JSON object: `version`, `abi` (for example `0.1`), `target`, and `features`, a list
-/// of names.
+/// Returns how the library was built, as one JSON object: `version`, `abi` (for example `0.1`), `target`, and `features`,
+/// a list of names.
 ///
 /// Ownership: static. Thread: any. Blocking: no. Since 0.1.
 #[unsafe(no_mangle)]

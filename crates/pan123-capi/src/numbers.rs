@@ -123,7 +123,8 @@ pub const PAN123_OPT_DUPLICATE: u32 = 2006;
 pub const PAN123_OPT_CONTAIN_DIR: u32 = 2007;
 /// Client, milliseconds from 10: how often an upload tells its progress. Default 200.
 pub const PAN123_OPT_PROGRESS_MS: u32 = 2008;
-/// Client, milliseconds: how long to keep trying when nothing gets through. Default 60000.
+/// Client, milliseconds: how long to keep trying when nothing gets through. Default 60000, and 120000 if the service refuses
+/// everything because there are too many requests.
 pub const PAN123_OPT_RETRY_FOR_MS: u32 = 2009;
 /// Client, 0 or 1: let the access token go over plain `http://` to any host. Default 0: to loopback, and to the host
 /// that `PAN123_OPT_BASE_URL` names with `http://`.
@@ -390,7 +391,7 @@ pub(crate) fn is_error(code: pan123_status) -> bool {
     code != PAN123_OK && CONSTANTS.iter().any(|(name, value)| *value == i64::from(code) && is_status(name))
 }
 
-/// Names a status code.
+/// Names the status code `code`.
 ///
 /// Returns the constant's name, for example `PAN123_E_NETWORK`, or `PAN123_E_UNKNOWN`. Never NULL.
 ///

@@ -337,6 +337,8 @@ fn entry(path: &Path) -> Result<*const pan123_plugin, String> {
     if !of.is_file() {
         return Err("it cannot be loaded: it is no regular file".into());
     }
+    #[cfg(all(unix, not(target_vendor = "apple")))]
+    crate::elf::check(path).map_err(|why| format!("it cannot be loaded: {why}"))?;
     #[cfg(unix)]
     // SAFETY: running the object's initialisers is what the caller asked for.
     let library = unsafe {

@@ -24,7 +24,7 @@ impl Object for pan123_result {
     const NAME: &'static str = "pan123_result";
 }
 
-/// An integer field of a result, for example `PAN123_F_FILE_ID`.
+/// An integer field of a result; `field` is for example `PAN123_F_FILE_ID`.
 ///
 /// Returns the value, or `absent` if the result has no such field, or is NULL.
 ///
@@ -42,8 +42,8 @@ pub unsafe extern "C" fn pan123_result_i64(r: *const pan123_result, field: u32, 
     })
 }
 
-/// A text or bytes field of a result, for example `PAN123_F_ETAG`. `index` counts from 0 and is 0 for a field that is
-/// no list.
+/// A text or bytes field of a result; `field` is for example `PAN123_F_ETAG`. `index` counts from 0 and is 0 for a field
+/// that is no list.
 ///
 /// Returns the text with a NUL at its end, and puts its length into `len` (unless NULL); NULL and 0 if the result has
 /// no such field or fewer entries, or is NULL.

@@ -90,7 +90,13 @@ async fn drive(upload: Arc<Upload>, reading: Reading, requested: Cancel) -> Resu
         }
     }
     match engine.wait().await {
-        Ok(uploaded) => Ok(fields(&uploaded)),
+        Ok(uploaded) => {
+            if uploaded.earlier {
+                let text = "an earlier run stored it, and ended before it could say so".to_owned();
+                post(&upload, Event { kind: PAN123_EV_LOG, text: Some(text), ..Event::default() });
+            }
+            Ok(fields(&uploaded))
+        }
         Err(_) if is_stopping && lock(&upload.stopping).requested.is_fired() => Err(stopped(&upload)),
         Err(error) => Err(reading.failed.record(&error)),
     }
@@ -117,7 +123,7 @@ async fn open(upload: &Arc<Upload>, reading: &Reading) -> Result<pan123_upload::
 fn stopped(upload: &Upload) -> Fault {
     let Stopping { is_pause, .. } = *lock(&upload.stopping);
     if is_pause {
-        fault(PAN123_E_PAUSED, "paused as asked; pan123_upload_start goes on")
+        fault(PAN123_E_PAUSED, "paused as asked; it goes on when it is started again")
     } else {
         fault(PAN123_E_CANCELLED, "cancelled as asked")
     }

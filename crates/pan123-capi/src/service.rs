@@ -93,7 +93,7 @@ pub unsafe extern "C" fn pan123_api_domain(
     })
 }
 
-/// Announces a file (`create`). `etag` is the MD5 of the whole in hex; of `o`, `PAN123_OPT_DUPLICATE` and
+/// Announces a file of `size` bytes (`create`). `etag` is the MD5 of the whole in hex; of `o`, `PAN123_OPT_DUPLICATE` and
 /// `PAN123_OPT_CONTAIN_DIR` count. `parent_id` 0 is the root.
 ///
 /// Puts a result into `*out`. If `PAN123_F_REUSED` is 1 the service had the bytes: `PAN123_F_FILE_ID` is there, and all is

@@ -3,13 +3,17 @@
 use std::{
     ffi::c_char,
     io,
+    ops::Range,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use libc::size_t;
-use pan123_upload::{Error, ErrorKind, Identity, Source, SourceRead, transport::ReadAt};
+use pan123_upload::{
+    Error, ErrorKind, Identity, Source, SourceRead,
+    transport::{ReadAt, ReadStarted},
+};
 
 use crate::{
     calls::Calls,
@@ -20,7 +24,7 @@ use crate::{
         PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN, PAN123_E_SOURCE_IO, is_error, pan123_status,
     },
     text,
-    vtable::{Host, Vtable, nonsense, pan123_vtable},
+    vtable::{Clock, Host, Vtable, nonsense, pan123_vtable},
     wait::Cancel,
 };
 
@@ -153,6 +157,12 @@ impl Failed {
         let _ = self.0.set(OwnFailure { code, message: fault.message() });
     }
 
+    /// Keeps it, and makes it an error for the engine.
+    fn to_io(&self, fault: &ErrorRecord) -> io::Error {
+        self.with(fault);
+        io::Error::other(fault.message())
+    }
+
     pub(crate) fn code(&self) -> Option<pan123_status> {
         self.0.get().map(|own| own.code)
     }
@@ -178,9 +188,24 @@ impl Pending {
         }
     }
 
+    /// Counts a call until what is returned is dropped.
+    fn one(self: &Arc<Self>) -> PendingOne {
+        self.change(1);
+        PendingOne(self.clone())
+    }
+
     fn hang(&self) -> bool {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.0 > 0 && state.1.is_some_and(|since| since.elapsed() > HANGS_AFTER)
+    }
+}
+
+/// One call that has not returned.
+struct PendingOne(Arc<Pending>);
+
+impl Drop for PendingOne {
+    fn drop(&mut self) {
+        self.0.change(-1);
     }
 }
 
@@ -205,7 +230,7 @@ impl Given {
                 host: host.clone(),
                 size: *size,
                 reading: reading.clone(),
-                pending: Pending::default(),
+                pending: Arc::default(),
             })),
         }
     }
@@ -258,54 +283,89 @@ struct HostSource {
     host: Arc<Host<pan123_source_vtable>>,
     size: u64,
     reading: Reading,
-    pending: Pending,
+    pending: Arc<Pending>,
 }
 
 impl HostSource {
     fn call<T: Send + 'static>(
         &self,
-        function: impl FnOnce(&Host<pan123_source_vtable>) -> Result<T, Fault> + Send + 'static,
+        function: impl FnOnce(&Host<pan123_source_vtable>, &Clock) -> Result<T, Fault> + Send + 'static,
     ) -> io::Result<T> {
         let Reading { calls, cancel, limit, failed, .. } = &self.reading;
-        let (host, given_up) = (self.host.clone(), cancel.clone());
-        self.pending.change(1);
-        let answer = calls.call_blocking(cancel, *limit, move || {
-            // It may have waited long for its turn.
-            if given_up.is_fired() {
-                return Err(nonsense("given up"));
-            }
-            function(&host)
-        });
-        self.pending.change(-1);
-        answer.and_then(|answer| answer).map_err(|fault| {
-            failed.with(&fault);
-            io::Error::other(fault.message())
-        })
+        let _one = self.pending.one();
+        let clock = self.host.clock();
+        let timed = (&clock, *limit);
+        let answer = calls.call_blocking(cancel, timed, self.unless_given_up(clock.clone(), function));
+        answer.and_then(|answer| answer).map_err(|fault| failed.to_io(&fault))
+    }
+
+    /// It may have waited long for its turn.
+    fn unless_given_up<T, F>(
+        &self,
+        clock: Clock,
+        function: F,
+    ) -> impl FnOnce() -> Result<T, Fault> + use<T, F>
+    where
+        F: FnOnce(&Host<pan123_source_vtable>, &Clock) -> Result<T, Fault>,
+    {
+        let (host, given_up) = (self.host.clone(), self.reading.cancel.clone());
+        move || if given_up.is_fired() { Err(nonsense("given up")) } else { function(&host, &clock) }
     }
 }
 
+/// Has the host read.
+fn read(
+    host: &Host<pan123_source_vtable>,
+    clock: &Clock,
+    offset: u64,
+    buf: &mut [u8],
+) -> Result<usize, Fault> {
+    let (len, mut got) = (buf.len(), 0);
+    host.call(clock, "read_at", |vtable, ctx, err| match vtable.read_at {
+        // SAFETY: the host gave it for this; `buf` has `len` bytes, and the rest is on this stack.
+        Some(read_at) => unsafe { read_at(ctx, offset, buf.as_mut_ptr(), len, &raw mut got, err) },
+        None => crate::numbers::PAN123_E_CALLBACK,
+    })?;
+    if got > len {
+        return Err(nonsense(format!("read_at was asked for {len} bytes and claims to have read {got}")));
+    }
+    Ok(got)
+}
+
+/// A read that was given up may still write into its buffer, so the buffer always goes along with it.
 impl ReadAt for HostSource {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let len = buf.len();
-        // A buffer of its own: a read that was given up may still write into it.
-        let data = self.call(move |host| {
-            let mut data = vec![0; len];
-            let mut got = 0;
-            host.call("read_at", |vtable, ctx, err| match vtable.read_at {
-                // SAFETY: the host gave it for this; `data` has `len` bytes, and the rest is on this stack.
-                Some(read_at) => unsafe { read_at(ctx, offset, data.as_mut_ptr(), len, &raw mut got, err) },
-                None => crate::numbers::PAN123_E_CALLBACK,
-            })?;
-            if got > len {
-                return Err(nonsense(format!(
-                    "read_at was asked for {len} bytes and claims to have read {got}"
-                )));
-            }
-            data.truncate(got);
-            Ok(data)
+        let mut own = vec![0; len];
+        let got = self.read_owned(offset, &mut own, 0..len)?;
+        buf[..got].copy_from_slice(&own[..got]);
+        Ok(got)
+    }
+
+    fn read_owned(&self, offset: u64, buf: &mut Vec<u8>, range: Range<usize>) -> io::Result<usize> {
+        let mut bytes = std::mem::take(buf);
+        let (bytes, got) = self.call(move |host, clock| {
+            let got = read(host, clock, offset, &mut bytes[range])?;
+            Ok((bytes, got))
         })?;
-        buf[..data.len()].copy_from_slice(&data);
-        Ok(data.len())
+        *buf = bytes;
+        Ok(got)
+    }
+
+    fn start_read(&self, offset: u64, mut buf: Vec<u8>) -> Result<ReadStarted, Vec<u8>> {
+        let Reading { calls, cancel, limit, failed, .. } = self.reading.clone();
+        let one = self.pending.one();
+        let clock = self.host.clock();
+        let begun = calls.begin(self.unless_given_up(clock.clone(), move |host, clock| {
+            let got = read(host, clock, offset, &mut buf)?;
+            Ok((buf, got))
+        }));
+        Ok(Box::pin(async move {
+            let answer = async { begun?.answer_within(&cancel, (&clock, limit)).await? };
+            let answer = answer.await.map_err(|fault| failed.to_io(&fault));
+            drop(one);
+            answer
+        }))
     }
 }
 
@@ -319,10 +379,10 @@ impl SourceRead for HostSource {
         if self.host.vtable().identity.is_none() {
             return Ok(Identity { size, mtime_ns: 0, ctime_ns: 0, inode: 0, device: 0 });
         }
-        let identity = self.call(move |host| {
+        let identity = self.call(move |host, clock| {
             let struct_size = size_of::<pan123_identity>() as u32;
             let mut identity = pan123_identity { struct_size, flags: 0, size, inode: 0, mtime_ns: 0 };
-            host.call("identity", |vtable, ctx, err| match vtable.identity {
+            host.call(clock, "identity", |vtable, ctx, err| match vtable.identity {
                 // SAFETY: the host gave it for this; the place is on this stack.
                 Some(function) => unsafe { function(ctx, &raw mut identity, err) },
                 None => crate::numbers::PAN123_OK,
@@ -386,7 +446,9 @@ pub unsafe extern "C" fn pan123_source_new(
     })
 }
 
-/// Makes a source from a file on disk. Opens it and keeps it open; links are followed. `path` is UTF-8.
+/// Makes a source from a file on disk. Opens it; links are followed. It stays open as long as the source lives, but of
+/// many files no more than 128 do: the others are opened again by their path when they are read, and have to be the same
+/// ones then. `path` is the bytes that the system knows the file by; on Windows it is UTF-8.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_SOURCE_IO` if there is no such file, if it is no regular file (a directory, a pipe, a
 /// device) or may not be read; `PAN123_E_INVALID_ARGUMENT`.
@@ -409,13 +471,7 @@ pub unsafe extern "C" fn pan123_source_from_path(
         // SAFETY: by the contract of this function.
         let out = unsafe { handle::object_place(out) }?;
         // SAFETY: by the contract of this function.
-        let path = unsafe { text::text(path, len, "path") }?;
-        if path.is_empty() {
-            return Err(invalid("path is empty"));
-        }
-        if path.contains('\0') {
-            return Err(invalid("path has a NUL inside"));
-        }
+        let path = unsafe { text::path(path, len) }?;
         *out = handle::give(Given::Ready(Source::file(path)?));
         Ok(())
     })

@@ -7,6 +7,7 @@ use std::{
     num::NonZeroU64,
     path::Path,
     ptr,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use pan123::{
@@ -75,6 +76,21 @@ unsafe extern "C" fn zeros(
         out_n.write(len);
     }
     PAN123_OK
+}
+
+/// Gives zeros, and counts in its context how often it was asked.
+unsafe extern "C" fn counted(
+    ctx: usize,
+    offset: u64,
+    buf: *mut u8,
+    len: usize,
+    out_n: *mut usize,
+    err: *mut *mut pan123_error,
+) -> i32 {
+    // SAFETY: the test keeps the counter until the source was released.
+    unsafe { &*(ctx as *const AtomicUsize) }.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: handed on.
+    unsafe { zeros(ctx, offset, buf, len, out_n, err) }
 }
 
 type ReadAt = unsafe extern "C" fn(usize, u64, *mut u8, usize, *mut usize, *mut *mut pan123_error) -> i32;
@@ -198,6 +214,42 @@ fn uploads_and_slices_fail_with_the_code_of_the_callback_that_failed() {
     emulator.stop();
 }
 
+/// A call into host code costs; that of some languages costs much.
+#[test]
+fn an_upload_asks_for_large_pieces() {
+    const SIZE: usize = 20 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(Options::new(dir.path())).unwrap();
+    let base = CString::new(emulator.base_url()).unwrap();
+    let token = CString::new(emulator.token()).unwrap();
+    let asked = AtomicUsize::new(0);
+    let (mut o, mut c, mut err) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: handles are used while they live, and texts and the counter outlive what they are given to.
+    unsafe {
+        ok(pan123_options_new(&raw mut o, &raw mut err), err);
+        for (option, text) in [(PAN123_OPT_BASE_URL, &base), (PAN123_OPT_ACCESS_TOKEN, &token)] {
+            ok(pan123_options_set_str(o, option, text.as_ptr(), usize::MAX, &raw mut err), err);
+        }
+        let none = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        ok(pan123_client_new(o, none.0, none.1, none.2, none.3, &raw mut c, &raw mut err), err);
+        let s = of_host(counted, &raw const asked as usize, SIZE as u64);
+        let (mut u, mut r) = (ptr::null_mut(), ptr::null_mut());
+        let name = c"f".as_ptr();
+        ok(pan123_upload_new(c, s, 0, name, usize::MAX, ptr::null(), 0, &raw mut u, &raw mut err), err);
+        ok(pan123_upload_start(u, &raw mut err), err);
+        ok(pan123_upload_wait(u, -1, &raw mut r, &raw mut err), err);
+        pan123_result_free(r);
+        pan123_upload_free(u);
+        pan123_source_free(s);
+        pan123_client_free(c);
+        pan123_options_free(o);
+    }
+    emulator.stop();
+    // Both passes: 1 MiB to hash at a time, 512 KiB to send.
+    let asked = asked.into_inner();
+    assert!(asked <= SIZE / (1 << 20) + SIZE / (512 << 10), "{asked} reads of {SIZE} bytes");
+}
+
 fn bytes(len: usize, seed: usize) -> &'static [u8] {
     let bytes = (0..len).map(|i| ((i + seed).wrapping_mul(2_654_435_761) >> 11) as u8);
     Vec::leak(bytes.collect())
@@ -293,4 +345,31 @@ fn a_stop_before_the_call_leaves_all_places_empty() {
         sources.iter().for_each(|source| pan123_source_free(*source));
     }
     assert!(results.iter().all(|result| result.is_null()));
+}
+
+/// On Unix a path is bytes, and some are no text.
+#[cfg(unix)]
+#[test]
+fn a_path_may_be_any_bytes() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(OsStr::from_bytes(b"caf\xe9"));
+    fs::write(&path, "abc").unwrap();
+    let bytes = path.as_os_str().as_bytes();
+    let (mut source, mut err) = (ptr::null_mut(), ptr::null_mut());
+    let mut result = ptr::null_mut();
+    // SAFETY: the path is readable for its length, and the places are on this stack.
+    unsafe {
+        ok(pan123_source_from_path(bytes.as_ptr().cast(), bytes.len(), &raw mut source, &raw mut err), err);
+        ok(pan123_hash(&raw const source, 1, 0, 0, ptr::null_mut(), &raw mut result, &raw mut err), err);
+        let etag = CStr::from_ptr(pan123_result_str(result, PAN123_F_ETAG, 0, ptr::null_mut()));
+        assert_eq!(etag, c"900150983cd24fb0d6963f7d28e17f72");
+        pan123_result_free(result);
+        pan123_source_free(source);
+        let status = pan123_source_from_path(b"a\xffb".as_ptr().cast(), 3, &raw mut source, &raw mut err);
+        assert_eq!((status, said(err).0), (PAN123_E_SOURCE_IO, PAN123_E_SOURCE_IO));
+        let status = pan123_source_from_path(b"a\0b".as_ptr().cast(), 3, &raw mut source, &raw mut err);
+        assert_eq!(status, PAN123_E_INVALID_ARGUMENT);
+        assert!(said(err).1.contains("path has a NUL inside"));
+    }
 }

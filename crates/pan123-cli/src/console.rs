@@ -4,7 +4,7 @@ use std::{
     fmt,
     io::{self, IsTerminal, Write},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc::{self, Sender},
     },
@@ -36,6 +36,8 @@ struct Inner {
 enum Line {
     Out(String),
     Err(String),
+    /// What is done, for stderr if the line before it could not be written.
+    Done(String),
     /// Everything before it is written when this is dropped.
     Flushed {
         _written: Sender<()>,
@@ -94,6 +96,12 @@ impl Console {
         if self.0.json { self.json(value) } else { self.out(words()) }
     }
 
+    /// After the result of something that is done and cannot be asked for again: names it on stderr if stdout could not
+    /// be written.
+    pub(crate) fn done(&self, what: impl Into<String>) {
+        self.send(Line::Done(what.into()));
+    }
+
     /// News in words, on stderr. Not with `--json`.
     pub(crate) fn note(&self, text: impl Into<String>) {
         if !self.0.json {
@@ -115,6 +123,11 @@ impl Console {
         self.json(&Failed::new(path, error));
     }
 
+    /// An error of stdout itself, on stderr with `--json` too: there is no other place.
+    pub(crate) fn error_of_output(&self, error: &Error) {
+        self.send(Line::Err(words(None, error)));
+    }
+
     /// Nobody reads stdout any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.0.closed.load(Relaxed)
@@ -127,11 +140,8 @@ impl Console {
     /// [`ErrorKind::Store`] when stdout could not be written, for example on a full disk. That nobody reads
     /// it is no error.
     pub(crate) fn finish(&self, patience: Duration) -> Result<(), Error> {
-        let (written, done) = mpsc::channel();
-        self.send(Line::Flushed { _written: written });
-        // Ends with an error in any case: nothing is ever sent.
-        let _ = done.recv_timeout(patience);
-        match self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        self.flush(patience);
+        match self.failed().take() {
             None => Ok(()),
             Some(error) => {
                 let message = format!("the results cannot be written to stdout: {error}");
@@ -139,6 +149,19 @@ impl Console {
                     .with_advice("Free some space, or send the output somewhere else."))
             }
         }
+    }
+
+    /// Whether everything so far is written, waiting for a slow reader for at most `patience`.
+    pub(crate) fn is_told(&self, patience: Duration) -> bool {
+        self.flush(patience) && !self.is_closed()
+    }
+
+    /// Waits until everything so far was written or cannot be; false if that takes longer than `patience`.
+    fn flush(&self, patience: Duration) -> bool {
+        let (written, done) = mpsc::channel();
+        self.send(Line::Flushed { _written: written });
+        // Ends with an error in any case: nothing is ever sent.
+        done.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Disconnected)
     }
 
     fn send(&self, line: Line) {
@@ -151,7 +174,10 @@ impl Console {
             Line::Out(text) if !self.is_closed() => self.0.bars.suspend(|| self.write_out(&text)),
             // Without stderr there is nobody left to tell.
             Line::Err(text) => drop(self.0.bars.suspend(|| writeln!(io::stderr(), "{text}"))),
-            Line::Out(_) | Line::Flushed { .. } => {}
+            Line::Done(what) if self.failed().is_some() => {
+                drop(self.0.bars.suspend(|| writeln!(io::stderr(), "{what}")));
+            }
+            Line::Out(_) | Line::Done(_) | Line::Flushed { .. } => {}
         }
     }
 
@@ -160,8 +186,12 @@ impl Console {
         let Err(error) = writeln!(stdout, "{text}").and_then(|()| stdout.flush()) else { return };
         self.0.closed.store(true, Relaxed);
         if error.kind() != io::ErrorKind::BrokenPipe {
-            *self.0.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            *self.failed() = Some(error);
         }
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<io::Error>> {
+        self.0.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

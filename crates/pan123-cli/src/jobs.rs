@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use pan123_upload::{Client, Error, ErrorKind, Source, Target, Uploaded};
+use pan123_upload::{Client, Error, ErrorKind, Source, Target, Upload, Uploaded};
 use serde::Serialize;
 use tokio::{
     sync::mpsc::Receiver,
@@ -24,11 +24,22 @@ const FILES: usize = 4;
 /// An interrupted upload that has not ended by then is left where it is.
 const STOP_WITHIN: Duration = Duration::from_millis(250);
 
+/// How long a result may wait for its reader.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
 /// A file to upload.
 pub(crate) struct Job {
     pub(crate) path: PathBuf,
     /// Where it goes, or why it cannot go anywhere.
     pub(crate) target: Result<Target, Error>,
+}
+
+/// A file that is stored, and nobody was told yet.
+struct Done {
+    upload: Upload,
+    uploaded: Uploaded,
+    /// Where the emulator keeps it.
+    kept: Option<String>,
 }
 
 /// What a batch of uploads needs.
@@ -88,10 +99,12 @@ impl Batch {
     /// Uploads a file, and tells how it went.
     async fn upload(self, job: Job) -> Result<Uploaded, ErrorKind> {
         let mut report = Report::new(&self.console, job.path.display().to_string(), self.many);
-        let result = self.drive(job, &mut report).await;
-        match result {
-            Ok((uploaded, kept)) => {
+        match self.drive(job, &mut report).await {
+            Ok(Done { upload, uploaded, kept }) => {
                 report.completed(&uploaded, kept.as_deref());
+                if self.is_told().await {
+                    upload.delivered().await;
+                }
                 Ok(uploaded)
             }
             Err(error) => {
@@ -101,7 +114,20 @@ impl Batch {
         }
     }
 
-    async fn drive(&self, job: Job, report: &mut Report) -> Result<(Uploaded, Option<String>), Error> {
+    /// Whether the result has left the program. If not, the next run tells it once more.
+    async fn is_told(&self) -> bool {
+        let console = self.console.clone();
+        let overdue = async {
+            self.interrupt.asked().await;
+            tokio::time::sleep(STOP_WITHIN).await;
+        };
+        tokio::select! {
+            told = blocking(move || Ok(console.is_told(TOLD_WITHIN))) => matches!(told, Ok(true)),
+            () = overdue => false,
+        }
+    }
+
+    async fn drive(&self, job: Job, report: &mut Report) -> Result<Done, Error> {
         let Job { path, target } = job;
         let target = target?;
         let opened = path.clone();
@@ -118,11 +144,11 @@ impl Batch {
                 biased;
                 () = &mut asked => {
                     upload.cancel();
-                    return match upload.wait_for(STOP_WITHIN).await {
+                    return match tokio::time::timeout(STOP_WITHIN, upload.outcome()).await {
                         // It may have been done just before.
-                        Some(Ok(uploaded)) => Ok((uploaded, None)),
-                        Some(Err(error)) => Err(self.stopped(error)),
-                        None => Err(self.stopped(Error::new(ErrorKind::Cancelled, "upload", "interrupted"))),
+                        Ok(Ok(uploaded)) => Ok(Done { upload, uploaded, kept: None }),
+                        Ok(Err(error)) => Err(self.stopped(error)),
+                        Err(_) => Err(self.stopped(Error::new(ErrorKind::Cancelled, "upload", "interrupted"))),
                     };
                 }
                 event = events.recv() => match event {
@@ -132,12 +158,12 @@ impl Batch {
                 _ = ticks.tick() => report.progress(upload.progress()),
             }
         }
-        let uploaded = upload.wait().await?;
+        let uploaded = upload.outcome().await?;
         report.progress(upload.progress());
-        let Some(local) = self.local.clone() else { return Ok((uploaded, None)) };
+        let Some(local) = self.local.clone() else { return Ok(Done { upload, uploaded, kept: None }) };
         let file_id = uploaded.file_id;
         let kept = self.interrupt.unless(blocking(move || local.compare(file_id, &path))).await?;
-        Ok((uploaded, Some(kept.display().to_string())))
+        Ok(Done { upload, uploaded, kept: Some(kept.display().to_string()) })
     }
 
     /// The end of an interrupted upload, with how to go on.

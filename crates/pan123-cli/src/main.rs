@@ -43,7 +43,7 @@ fn main() {
     account::close_plugins(if interrupted { PLUGINS_CLOSE_INTERRUPTED } else { PLUGINS_CLOSE });
     let patience = if interrupted { LAST_WORDS_INTERRUPTED } else { LAST_WORDS };
     if let Err(error) = console.finish(patience) {
-        console.error(None, &error);
+        console.error_of_output(&error);
         let _ = console.finish(patience);
         exit_code = exit_code.max(error.kind().exit_code());
     }

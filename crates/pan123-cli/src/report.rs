@@ -123,7 +123,13 @@ impl Report {
     }
 
     /// `kept`: where the emulator keeps it, with the same bytes.
-    pub(crate) fn completed(mut self, uploaded: &Uploaded, kept: Option<&str>) {
+    pub(crate) fn completed(self, uploaded: &Uploaded, kept: Option<&str>) {
+        let (console, name) = (self.console.clone(), self.name.clone());
+        self.result(uploaded, kept);
+        console.done(format!("{name} is uploaded: it is stored with file id {}", uploaded.file_id));
+    }
+
+    fn result(mut self, uploaded: &Uploaded, kept: Option<&str>) {
         self.bar = None;
         if self.console.is_json() {
             if let Some(file) = kept {
@@ -131,8 +137,9 @@ impl Report {
             }
             return self.json(&CompletedLine { event: "completed", uploaded });
         }
-        let Uploaded { file_id, etag, size, slices, reused, elapsed_ms, .. } = uploaded;
+        let Uploaded { file_id, etag, size, slices, reused, earlier, elapsed_ms, .. } = uploaded;
         let how = match (slices, reused) {
+            _ if *earlier => "none now: an earlier run stored it and ended before it could say so".to_owned(),
             (_, true) => "none sent: the service had these bytes already".to_owned(),
             (0, false) => "none: it went out in one request".to_owned(),
             (slices, false) => slices.to_string(),
@@ -140,7 +147,8 @@ impl Report {
         let (name, time) = (&self.name, *elapsed_ms as f64 / 1000.0);
         if self.many {
             let kept = kept.map(|file| format!("  {file}")).unwrap_or_default();
-            return self.console.out(format!("{file_id}  {etag}  {name}  ({time:.2} s){kept}"));
+            let time = if *earlier { "stored by an earlier run".to_owned() } else { format!("{time:.2} s") };
+            return self.console.out(format!("{file_id}  {etag}  {name}  ({time}){kept}"));
         }
         let kept = kept.map(|file| format!("\n  kept in  {file}, compared byte by byte")).unwrap_or_default();
         self.console.out(format!(

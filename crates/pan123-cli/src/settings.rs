@@ -1,13 +1,16 @@
 //! What the program is told: by flag, else by environment, else by configuration file.
 
 use std::{
-    env, fs, io,
+    env, fs,
+    io::{self, Read as _},
     path::{self, Path, PathBuf},
     time::Duration,
 };
 
 use pan123_upload::{BASE_URL, Error, ErrorKind, proto::machine::Parallel};
 use serde::{Deserialize, Deserializer, de};
+
+use crate::console::Console;
 
 /// One source of settings: the flags, the environment, or the file. `None`: it does not say.
 ///
@@ -56,8 +59,8 @@ pub(crate) struct Layer {
     #[arg(long, num_args = 0, default_missing_value = "true", help_heading = "Network")]
     pub(crate) vip: Option<bool>,
 
-    /// How long to keep trying when nothing gets through, such as 90s, 10m or 2h. Where the service itself says that
-    /// there are too many requests, the end comes after this time and 20 refusals in a row [default: 60s]
+    /// How long to keep trying when nothing gets through, such as 90s, 10m or 2h [default: 60s, and 2m where
+    /// the service itself says that there are too many requests]
     #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Network")]
     #[serde(deserialize_with = "written_time")]
     pub(crate) retry_for: Option<Duration>,
@@ -123,8 +126,8 @@ impl Settings {
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] when the environment or the file cannot be understood.
-    pub(crate) fn load(flags: &Layer, config: Option<&Path>) -> Result<Self, Error> {
-        Self::merge([flags.clone(), environment()?, file(config)?])
+    pub(crate) fn load(flags: &Layer, config: Option<&Path>, console: &Console) -> Result<Self, Error> {
+        Self::merge([flags.clone(), environment()?, file(config, console)?])
     }
 
     fn merge(layers: [Layer; 3]) -> Result<Self, Error> {
@@ -182,6 +185,10 @@ impl Layer {
         }
     }
 
+    fn has_secrets(&self) -> bool {
+        self.access_token.is_some() || self.client_secret.is_some() || self.refresh_token.is_some()
+    }
+
     fn names_client(&self) -> bool {
         self.client_id.is_some() || self.client_secret.is_some() || self.refresh_token.is_some()
     }
@@ -235,7 +242,9 @@ fn path_variable(name: &str) -> Option<PathBuf> {
 }
 
 /// The configuration file: the one that the user names, or the usual one if there is one.
-fn file(named: Option<&Path>) -> Result<Layer, Error> {
+///
+/// Warns of one with secrets that others may read.
+fn file(named: Option<&Path>, console: &Console) -> Result<Layer, Error> {
     let named = named.map(Path::to_owned).or_else(|| path_variable("PAN123_CONFIG"));
     let path = match &named {
         Some(path) => path.clone(),
@@ -248,14 +257,34 @@ fn file(named: Option<&Path>) -> Result<Layer, Error> {
     let error = |message: String| {
         Error::new(ErrorKind::Usage, "read configuration", format!("{}: {message}", path.display()))
     };
-    match fs::read_to_string(&path) {
-        Ok(text) => parse(&text).map_err(|message| {
-            error(message).with_advice("Correct the file; \"pan123 help upload\" lists what may stand in it.")
-        }),
+    match read(&path) {
+        Ok((text, is_open)) => {
+            let layer = parse(&text).map_err(|message| {
+                error(message)
+                    .with_advice("Correct the file; \"pan123 help upload\" lists what may stand in it.")
+            })?;
+            if is_open && layer.has_secrets() {
+                let path = path.display();
+                console.note(format!("warning: others can read the secrets in {path}: chmod 600 {path}"));
+            }
+            Ok(layer)
+        }
         Err(missing) if named.is_none() && missing.kind() == io::ErrorKind::NotFound => Ok(Layer::default()),
         Err(cause) => Err(error(cause.to_string())
             .with_advice("Name a file that can be read, with --config or PAN123_CONFIG, or none.")),
     }
+}
+
+/// The text of a file, and whether others than its owner may read it.
+fn read(path: &Path) -> io::Result<(String, bool)> {
+    let mut file = fs::File::open(path)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    #[cfg(unix)]
+    let is_open = std::os::unix::fs::MetadataExt::mode(&file.metadata()?) & 0o044 != 0;
+    #[cfg(not(unix))]
+    let is_open = false;
+    Ok((text, is_open))
 }
 
 /// Reads a configuration file. Its text is in no error, because there may be secrets in it.

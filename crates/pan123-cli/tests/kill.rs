@@ -137,6 +137,79 @@ fn killed_while_the_service_completes() {
     }
 }
 
+/// Starts an upload whose result nobody reads, waits until it is on record, and kills it.
+#[cfg(target_os = "linux")]
+fn killed_untold(bench: &Bench, arguments: &[&str]) -> i64 {
+    use std::io::Write as _;
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    // Full, as pipes are made.
+    writer.write_all(&[b' '; 64 << 10]).unwrap();
+    let mut child = bench.program(arguments).stdout(writer).spawn().unwrap();
+    let mut file_id = None;
+    until("the result is on record", || {
+        let listed = bench.program(&["uploads", "--json"]).output().unwrap().stdout;
+        let line: Option<serde_json::Value> = serde_json::from_slice(&listed).ok();
+        file_id = line.and_then(|line| line["file_id"].as_i64());
+        file_id.is_some()
+    });
+    assert!(child.try_wait().unwrap().is_none(), "it waits for its reader");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(reader);
+    file_id.unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn killed_before_the_result_is_told() {
+    for reuse in [false, true] {
+        let bench = Bench::with(|options| {
+            options.faults.behaviour = Behaviour { reuse, ..Behaviour::default() };
+        });
+        let path = bench.file("f", SIZE, 4);
+        if reuse {
+            assert_eq!(start(&bench, &bench.file("same", SIZE, 4)).end().0, Some(0));
+        }
+        let keep_both = [arguments(&path), vec!["--on-conflict", "keep-both"]].concat();
+        let run = || Running::start(&mut bench.program(&keep_both)).end();
+
+        let file_id = killed_untold(&bench, &keep_both);
+        let (code, listed) = told(&bench.program(&["uploads"]).output().unwrap());
+        let words = format!("finished as file id {file_id}, result not yet told");
+        assert!(code == Some(0) && listed.contains(&words), "{listed}");
+
+        bench.emulator.clear_requests();
+        let (code, lines) = run();
+        let last = lines.last().unwrap();
+        assert_eq!((code, &last["event"]), (Some(0), &"completed".into()), "{lines:?}");
+        assert_eq!((last["file_id"].as_i64(), &last["earlier"]), (Some(file_id), &true.into()), "{last}");
+        assert_eq!((&last["reused"], last["bytes_sent"].as_u64()), (&reuse.into(), Some(0)), "{last}");
+        assert!(bench.emulator.requests().is_empty(), "{:?}", bench.emulator.requests());
+        assert!(told(&bench.program(&["uploads"]).output().unwrap()).1.contains("nothing is unfinished"));
+
+        // Told once, the next run is a new upload.
+        let (code, lines) = run();
+        let last = lines.last().unwrap();
+        assert_eq!((code, &last["earlier"]), (Some(0), &false.into()), "{last}");
+        assert_ne!(last["file_id"].as_i64(), Some(file_id));
+
+        // A file that has changed since is another upload, too.
+        let file_id = killed_untold(&bench, &keep_both);
+        bench.file("f", SIZE, 5);
+        let (code, lines) = run();
+        let last = lines.last().unwrap();
+        assert_eq!((code, &last["earlier"]), (Some(0), &false.into()), "{last}");
+        assert_ne!(last["file_id"].as_i64(), Some(file_id));
+        assert_eq!(last["bytes_sent"].as_u64(), Some(SIZE), "{last}");
+
+        // Whoever knows it already may forget it.
+        killed_untold(&bench, &keep_both);
+        let forgot = told(&bench.program(&["uploads", "forget", "--all"]).output().unwrap());
+        assert!(forgot.0 == Some(0) && forgot.1.contains("forgot"), "{}", forgot.1);
+        assert_eq!(run().1.last().unwrap()["earlier"], false);
+    }
+}
+
 /// Bytes that a process has read so far, from files and sockets.
 #[cfg(target_os = "linux")]
 fn bytes_read(running: &Running) -> u64 {

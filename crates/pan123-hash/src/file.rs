@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Digests, Error, FileInput, Input, OnePass, Options,
-    input::{Before, read_error, read_full},
+    input::{Before, read_error, read_full_owned},
 };
 
 /// Bytes read at a time on another thread.
@@ -131,17 +131,17 @@ impl<I: Input + ?Sized> Reading<'_, I> {
 
     /// Reads what comes at `offset`, one byte less than fits at most, and sees whether the end is where it
     /// should be.
-    fn read(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+    fn read(&self, offset: u64, buf: &mut Vec<u8>) -> Result<usize, Error> {
         let left = self.before.size - offset;
         let len = left.min(buf.len() as u64 - 1) as usize;
         let is_last = len as u64 == left;
         let want = len + usize::from(is_last && self.may_cross_end);
-        let mut got = read_full(self.input, offset, &mut buf[..want], len, self.options)?;
+        let mut got = read_full_owned(self.input, offset, buf, 0..want, len, self.options)?;
         if got < len {
             return Err(self.before.ended(offset + got as u64, (self.look)()?));
         }
         if is_last && !self.may_cross_end {
-            got += read_full(self.input, self.before.size, &mut buf[len..=len], 1, self.options)?;
+            got += read_full_owned(self.input, self.before.size, buf, len..len + 1, 1, self.options)?;
         }
         if got > len {
             return Err(self.before.went_on((self.look)()?));

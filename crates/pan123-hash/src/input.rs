@@ -1,6 +1,6 @@
 //! Where bytes come from: anything that can be read at an offset.
 
-use std::{fs::File, io, path::Path, sync::Arc};
+use std::{fs::File, io, ops::Range, path::Path, sync::Arc};
 
 use rustix::{
     fs::{FileType, Mode, OFlags, Stat},
@@ -29,6 +29,17 @@ pub trait Input: Sync {
     ///
     /// Whatever the storage says. [`io::ErrorKind::Interrupted`] is tried again.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// As [`read_at`](Self::read_at), into `range` of `buf`. An input that reads on a thread of its own takes `buf` over
+    /// meanwhile, so that nothing is copied and nobody has to wait for a read that hangs. After a failure `buf` may be
+    /// empty.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_at`](Self::read_at). Whoever fails with [`io::ErrorKind::Interrupted`] leaves `buf` as it is.
+    fn read_owned(&self, offset: u64, buf: &mut Vec<u8>, range: Range<usize>) -> io::Result<usize> {
+        self.read_at(offset, &mut buf[range])
+    }
 
     /// A number that is another one when the bytes have been written to. Asked before the first read
     /// and after the last one; bytes that never change keep the default.
@@ -61,6 +72,10 @@ impl<T: Input + Send + ?Sized> Input for Arc<T> {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         (**self).read_at(offset, buf)
+    }
+
+    fn read_owned(&self, offset: u64, buf: &mut Vec<u8>, range: Range<usize>) -> io::Result<usize> {
+        (**self).read_owned(offset, buf, range)
     }
 
     fn version(&self) -> io::Result<u128> {
@@ -275,13 +290,38 @@ pub(crate) fn read_full<I: Input + ?Sized>(
     least: usize,
     options: &Options,
 ) -> Result<usize, Error> {
+    let want = buf.len();
+    full(offset, want, least, options, |at, done| input.read_at(at, &mut buf[done..]))
+}
+
+/// As [`read_full`], into a range of a buffer that the input may take over meanwhile.
+pub(crate) fn read_full_owned<I: Input + ?Sized>(
+    input: &I,
+    offset: u64,
+    buf: &mut Vec<u8>,
+    range: Range<usize>,
+    least: usize,
+    options: &Options,
+) -> Result<usize, Error> {
+    let Range { start, end } = range;
+    full(offset, end - start, least, options, |at, done| input.read_owned(at, buf, start + done..end))
+}
+
+/// Reads `want` bytes from `offset` on; `read` is told where to read, and how many bytes there are already.
+fn full(
+    offset: u64,
+    want: usize,
+    least: usize,
+    options: &Options,
+    mut read: impl FnMut(u64, usize) -> io::Result<usize>,
+) -> Result<usize, Error> {
     let mut len = 0;
-    while len < buf.len() {
+    while len < want {
         options.check_cancelled()?;
-        match input.read_at(offset + len as u64, &mut buf[len..]) {
+        match read(offset + len as u64, len) {
             Ok(0) => break,
             Ok(more) => {
-                len += more.min(buf.len() - len);
+                len += more.min(want - len);
                 if len >= least {
                     break;
                 }

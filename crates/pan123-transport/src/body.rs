@@ -1,7 +1,11 @@
 //! Request bodies that can be read at any offset, any number of times.
 
 use std::{
-    fmt, io,
+    fmt,
+    future::Future,
+    io,
+    ops::Range,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,6 +14,9 @@ use std::{
 };
 
 use bytes::Bytes;
+
+/// A read under way: the buffer, and how many bytes of it were read.
+pub type ReadStarted = Pin<Box<dyn Future<Output = io::Result<(Vec<u8>, usize)>> + Send + Sync>>;
 
 /// Random access to bytes that do not change while they are sent.
 pub trait ReadAt: Send + Sync {
@@ -25,6 +32,28 @@ pub trait ReadAt: Send + Sync {
     /// asked for anywhere; 0 bytes mean the end of the data.
     fn try_read_at(&self, _offset: u64, _buf: &mut [u8]) -> Option<io::Result<usize>> {
         None
+    }
+
+    /// As [`read_at`](Self::read_at), into `range` of `buf`. Data that is read on a thread of its own takes `buf` over
+    /// meanwhile, so that nothing is copied and nobody has to wait for a read that hangs. After a failure `buf` may be
+    /// empty.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_at`](Self::read_at).
+    fn read_owned(&self, offset: u64, buf: &mut Vec<u8>, range: Range<usize>) -> io::Result<usize> {
+        self.read_at(offset, &mut buf[range])
+    }
+
+    /// As [`read_owned`](Self::read_owned) for the whole of `buf`, but returns at once; the buffer comes back with what
+    /// was read. To be called in a tokio runtime; dropping the future leaves the read to itself.
+    ///
+    /// # Errors
+    ///
+    /// Gives `buf` back if there is no such way to read. [`read_at`](Self::read_at) is then called on a thread that may
+    /// block.
+    fn start_read(&self, _offset: u64, buf: Vec<u8>) -> Result<ReadStarted, Vec<u8>> {
+        Err(buf)
     }
 
     /// The bytes themselves, if they are in memory, so that they need not be copied.
@@ -54,12 +83,12 @@ impl ReadAt for Bytes {
 #[derive(Clone)]
 pub struct Body {
     prologue: Bytes,
-    range: Option<Range>,
+    range: Option<Stretch>,
     epilogue: Bytes,
 }
 
 #[derive(Clone)]
-struct Range {
+struct Stretch {
     data: Arc<dyn ReadAt>,
     offset: u64,
     len: u64,
@@ -87,7 +116,7 @@ impl Body {
     /// A source that ends before `offset + len` makes the request fail with
     /// [`ErrorKind::Source`](crate::ErrorKind::Source) when the sending gets there.
     pub fn framed(prologue: Bytes, data: Arc<dyn ReadAt>, offset: u64, len: u64, epilogue: Bytes) -> Self {
-        Self { prologue, range: Some(Range { data, offset, len }), epilogue }
+        Self { prologue, range: Some(Stretch { data, offset, len }), epilogue }
     }
 
     /// Length in bytes.

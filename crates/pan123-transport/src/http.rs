@@ -20,7 +20,7 @@ use crate::{
     connect::{self, Proxies, ProxyRule, ShuffledDns},
     failure::{self, Scene},
     flow::{Flow, Phase},
-    frame::Pool,
+    frame::Pools,
     outgoing::Outgoing,
     stream::{self, StreamClient},
     url::{check_request, host_of, is_loopback},
@@ -73,7 +73,7 @@ struct Inner {
     user_agent: HeaderValue,
     proxies: Proxies,
     plain_http: PlainHttp,
-    pool: Arc<Pool>,
+    pools: Pools,
 }
 
 /// Options of an [`HttpTransport`].
@@ -198,7 +198,7 @@ impl HttpTransportBuilder {
             user_agent,
             proxies,
             plain_http: self.plain_http,
-            pool: Arc::default(),
+            pools: Pools::default(),
         };
         Ok(HttpTransport { inner: Arc::new(inner) })
     }
@@ -249,7 +249,7 @@ impl Inner {
         let flow = Flow::new(request.clocks, request.body.len(), request.meter.clone());
         let says_empty = request.body.is_empty() && request.method == Method::Post;
         let body =
-            Outgoing::new(&request.body, says_empty, flow.clone(), self.pool.clone(), request.pace.clone());
+            Outgoing::new(&request.body, says_empty, flow.clone(), self.pools.clone(), request.pace.clone());
         let mut outgoing = hyper::Request::new(body);
         *outgoing.method_mut() = method;
         *outgoing.headers_mut() = headers(request)?;

@@ -36,7 +36,7 @@ mod url;
 mod wire;
 
 pub use self::url::{PlainHttp, ServerUrl};
-pub use body::{Body, Meter, Pace, ReadAt};
+pub use body::{Body, Meter, Pace, ReadAt, ReadStarted};
 pub use error::{Error, ErrorKind};
 pub use file::FileAt;
 pub use http::{HttpTransport, HttpTransportBuilder};

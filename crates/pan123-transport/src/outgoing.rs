@@ -12,20 +12,17 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::{task::JoinHandle, time::Sleep};
+use tokio::time::Sleep;
 
 use crate::{
-    Body, Pace, ReadAt,
+    Body, Pace, ReadAt, ReadStarted,
     body::{Segment, ended_early, overrun, read_exact_at},
     flow::Flow,
-    frame::{Buffer, FRAME_LEN, Piece, Pool},
+    frame::{FRAME_LEN, Piece, Pools},
 };
 
-/// Frames that one trip to a blocking thread reads.
-const JOB_FRAME_COUNT: usize = 4;
-
-/// Frames read ahead below which the next such trip starts.
-const READ_AHEAD_MIN: usize = 2;
+/// Bytes read ahead below which the next chunk is read.
+const READ_AHEAD_MIN: usize = 2 * FRAME_LEN;
 
 /// Bytes after which the connection stands back once. While the socket takes all it is given, its task is
 /// always ready, and tokio looks for news from sockets only at every 61st task it runs: an early answer
@@ -35,7 +32,7 @@ const TURN_LEN: usize = 1 << 20;
 /// A [`Body`] on its way out.
 pub(crate) struct Outgoing {
     flow: Arc<Flow>,
-    pool: Arc<Pool>,
+    pools: Pools,
     pace: Option<Arc<dyn Pace>>,
     segments: VecDeque<Segment>,
     len_left: u64,
@@ -51,8 +48,8 @@ pub(crate) struct Outgoing {
 /// What has been read of the front segment before it was asked for.
 #[derive(Default)]
 struct Ahead {
-    ready: VecDeque<Buffer>,
-    job: Option<JoinHandle<io::Result<VecDeque<Buffer>>>>,
+    ready: VecDeque<Bytes>,
+    job: Option<ReadStarted>,
     /// The source has made us wait, so read ahead of need.
     blocks: bool,
 }
@@ -62,14 +59,14 @@ impl Outgoing {
         body: &Body,
         says_empty: bool,
         flow: Arc<Flow>,
-        pool: Arc<Pool>,
+        pools: Pools,
         pace: Option<Arc<dyn Pace>>,
     ) -> Self {
         let segments = body.segments().collect();
         let len_left = body.len();
         Self {
             flow,
-            pool,
+            pools,
             pace,
             segments,
             len_left,
@@ -87,8 +84,8 @@ impl Outgoing {
             None => return Poll::Ready(None),
             Some(Segment::Memory(bytes)) => Piece::Memory(bytes.split_to(bytes.len().min(FRAME_LEN))),
             Some(Segment::Source { data, offset, len }) => {
-                match ready!(self.ahead.poll_read(cx, data, offset, len, &self.pool)) {
-                    Ok(buffer) => Piece::Read(buffer),
+                match ready!(self.ahead.poll_read(cx, data, offset, len, &self.pools)) {
+                    Ok(piece) => piece,
                     Err(e) => return Poll::Ready(Some(Err(e))),
                 }
             }
@@ -177,10 +174,10 @@ impl Ahead {
         data: &Arc<dyn ReadAt>,
         offset: &mut u64,
         len: &mut u64,
-        pool: &Arc<Pool>,
-    ) -> Poll<io::Result<Buffer>> {
+        pools: &Pools,
+    ) -> Poll<io::Result<Piece>> {
         if !self.blocks {
-            let mut buffer = pool.get(frame_len(*len));
+            let mut buffer = pools.frames.get(*len);
             let asked_len = buffer.as_mut().len();
             match data.try_read_at(*offset, buffer.as_mut()) {
                 Some(Ok(0)) => return Poll::Ready(Err(ended_early(*offset))),
@@ -189,7 +186,7 @@ impl Ahead {
                     buffer.truncate(n);
                     *offset += n as u64;
                     *len -= n as u64;
-                    return Poll::Ready(Ok(buffer));
+                    return Poll::Ready(Ok(Piece::Read(buffer)));
                 }
                 Some(Err(e))
                     if !matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
@@ -200,47 +197,56 @@ impl Ahead {
             }
         }
         loop {
-            if self.job.is_none() && self.ready.len() < READ_AHEAD_MIN && *len > 0 {
-                self.start(data, offset, len, pool);
+            if self.job.is_none() && self.ready_len() < READ_AHEAD_MIN && *len > 0 {
+                let bytes = pools.chunks.get(*len).into_bytes();
+                let (start, chunk_len) = (*offset, bytes.len() as u64);
+                *offset += chunk_len;
+                *len -= chunk_len;
+                self.job = Some(start_read(data, start, bytes));
             }
             if let Some(job) = &mut self.job
-                && let Poll::Ready(done) = Pin::new(job).poll(cx)
+                && let Poll::Ready(done) = job.as_mut().poll(cx)
             {
                 self.job = None;
-                self.ready.append(&mut done.map_err(io::Error::other)??);
+                let (mut bytes, len) = done?;
+                bytes.truncate(len);
+                self.ready.push_back(Bytes::from_owner(pools.chunks.own(bytes)));
                 continue;
             }
-            return match self.ready.pop_front() {
-                Some(buffer) => Poll::Ready(Ok(buffer)),
-                None => Poll::Pending,
-            };
+            let Some(chunk) = self.ready.front_mut() else { return Poll::Pending };
+            let frame = chunk.split_to(chunk.len().min(FRAME_LEN));
+            if chunk.is_empty() {
+                self.ready.pop_front();
+            }
+            return Poll::Ready(Ok(Piece::Memory(frame)));
         }
     }
 
-    fn start(&mut self, data: &Arc<dyn ReadAt>, offset: &mut u64, len: &mut u64, pool: &Arc<Pool>) {
-        let mut buffers = VecDeque::with_capacity(JOB_FRAME_COUNT);
-        let start = *offset;
-        while *len > 0 && buffers.len() < JOB_FRAME_COUNT {
-            let buffer = pool.get(frame_len(*len));
-            let buffer_len = frame_len(*len) as u64;
-            *offset += buffer_len;
-            *len -= buffer_len;
-            buffers.push_back(buffer);
-        }
-        let data = data.clone();
-        self.job = Some(tokio::task::spawn_blocking(move || {
-            let mut at = start;
-            for buffer in &mut buffers {
-                read_exact_at(&*data, at, buffer.as_mut())?;
-                at += buffer.as_mut().len() as u64;
-            }
-            Ok(buffers)
-        }));
+    fn ready_len(&self) -> usize {
+        self.ready.iter().map(Bytes::len).sum()
     }
 }
 
-fn frame_len(len: u64) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX).min(FRAME_LEN)
+/// Fills `bytes` from `offset` on, in the source's own way or on a thread that may block.
+fn start_read(data: &Arc<dyn ReadAt>, offset: u64, bytes: Vec<u8>) -> ReadStarted {
+    let want = bytes.len();
+    match data.start_read(offset, bytes) {
+        Ok(started) => Box::pin(async move {
+            match started.await? {
+                (_, got) if got < want => Err(ended_early(offset + got as u64)),
+                (_, got) if got > want => Err(overrun(offset)),
+                read => Ok(read),
+            }
+        }),
+        Err(mut bytes) => {
+            let data = data.clone();
+            let job = tokio::task::spawn_blocking(move || {
+                read_exact_at(&*data, offset, &mut bytes)?;
+                Ok((bytes, want))
+            });
+            Box::pin(async move { job.await.map_err(io::Error::other)? })
+        }
+    }
 }
 
 /// The source failed; [`Flow::take_source_error`] says how. The connection is dropped for it.

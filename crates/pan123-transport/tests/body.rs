@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use common::{data, drain, linger, post, read_head, recorder, send, serve, unbounded_channel};
 use pan123_transport::{
-    Body, ErrorKind, FileAt, HttpTransport, Meter, Method, Pace, ReadAt, Request, Transport,
+    Body, ErrorKind, FileAt, HttpTransport, Meter, Method, Pace, ReadAt, ReadStarted, Request, Transport,
 };
 
 const KIB: usize = 1 << 10;
@@ -44,6 +44,8 @@ enum Manner {
     CachedBits,
     Blocking,
     CachedThenBlocking,
+    /// Reads by itself, on a thread of its own.
+    Started,
 }
 
 struct Source(Bytes, Manner);
@@ -62,10 +64,22 @@ impl ReadAt for Source {
                 let len = buf.len().min(4097);
                 Some(self.0.read_at(offset, &mut buf[..len]))
             }
-            Manner::Blocking => None,
+            Manner::Blocking | Manner::Started => None,
             Manner::CachedThenBlocking if offset < 100_000 => Some(self.0.read_at(offset, buf)),
             Manner::CachedThenBlocking => Some(Err(io::ErrorKind::WouldBlock.into())),
         }
+    }
+
+    fn start_read(&self, offset: u64, mut buf: Vec<u8>) -> Result<ReadStarted, Vec<u8>> {
+        if !matches!(self.1, Manner::Started) {
+            return Err(buf);
+        }
+        let (data, (sender, receiver)) = (self.0.clone(), tokio::sync::oneshot::channel());
+        std::thread::spawn(move || {
+            let got = data.read_at(offset, &mut buf).unwrap();
+            let _ = sender.send((buf, got));
+        });
+        Ok(Box::pin(async move { receiver.await.map_err(io::Error::other) }))
     }
 
     fn as_bytes(&self) -> Option<&Bytes> {
@@ -77,8 +91,14 @@ impl ReadAt for Source {
 async fn every_byte_arrives_with_its_exact_length_and_never_chunked() {
     let (addr, mut seen) = recorder();
     let transport = HttpTransport::new().unwrap();
-    let manners =
-        [Manner::Memory, Manner::Cached, Manner::CachedBits, Manner::Blocking, Manner::CachedThenBlocking];
+    let manners = [
+        Manner::Memory,
+        Manner::Cached,
+        Manner::CachedBits,
+        Manner::Blocking,
+        Manner::CachedThenBlocking,
+        Manner::Started,
+    ];
     for manner in manners {
         for len in LENS {
             let offset = 777;
@@ -206,7 +226,8 @@ async fn a_source_that_ends_early_is_named_as_the_culprit() {
     let addr = serve(|mut stream, _| {
         drain(&mut stream);
     });
-    for (manner, len) in [(Manner::Cached, 2 << 20), (Manner::Blocking, 2 << 20), (Manner::Cached, 1000)] {
+    let long = [Manner::Cached, Manner::Blocking, Manner::Started].map(|manner| (manner, 2 << 20));
+    for (manner, len) in long.into_iter().chain([(Manner::Cached, 1000)]) {
         let source = Arc::new(Source(data(len / 2), manner));
         let body = Body::framed(Bytes::new(), source, 0, len as u64, Bytes::new());
         let error = send(post(format!("http://{addr}/"), body)).await.unwrap_err();

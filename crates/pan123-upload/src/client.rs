@@ -19,6 +19,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     error::{Error, ErrorKind},
     layers::Bandwidth,
+    renewals::Renewals,
     service::{Part, Service},
     source::{Source, SourceRead},
     store::ResumeStore,
@@ -41,27 +42,58 @@ pub(crate) struct Shared {
     pub(crate) store: Option<Arc<dyn ResumeStore>>,
     pub(crate) digests: Option<Cache>,
     pub(crate) policy: Policy,
-    link: Mutex<Link>,
+    turns: Arc<Turns>,
     /// Something about the link changed that may let another upload go on.
     pub(crate) moved: Notify,
     pub(crate) bandwidth: Bandwidth,
+}
+
+/// Whose turn it is: the link, and the time that it is asked with.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    link: Mutex<Link>,
     start: Instant,
+}
+
+impl Turns {
+    fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Waits until a request to this endpoint may go, and counts it.
+    pub(crate) async fn take(&self, endpoint: Endpoint) {
+        loop {
+            let ready_at = {
+                let mut link = self.link();
+                let (ready_at, now) = (link.ready_at(endpoint), self.start.elapsed());
+                if ready_at <= now {
+                    return link.take(endpoint, now);
+                }
+                ready_at
+            };
+            tokio::time::sleep_until(self.instant(ready_at)).await;
+        }
+    }
+
+    fn instant(&self, at: Duration) -> Instant {
+        // A time too far away to be told is as good as a day.
+        self.start.checked_add(at).unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))
+    }
 }
 
 impl Shared {
     pub(crate) fn link(&self) -> MutexGuard<'_, Link> {
-        self.link.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.turns.link()
     }
 
     /// The machine's time: since this client was made.
     pub(crate) fn now(&self) -> Duration {
-        self.start.elapsed()
+        self.turns.start.elapsed()
     }
 
     /// When the machine's time is this.
     pub(crate) fn instant(&self, at: Duration) -> Instant {
-        // A time too far away to be told is as good as a day.
-        self.start.checked_add(at).unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))
+        self.turns.instant(at)
     }
 }
 
@@ -150,10 +182,12 @@ impl ClientBuilder {
         self
     }
 
-    /// How long to keep trying when nothing gets through; 60 s by default.
+    /// How long to keep trying when nothing gets through; by default 60 s, and 120 s if it is the service that
+    /// refuses everything because there are too many requests.
     #[must_use]
     pub fn retry_for(mut self, time: Duration) -> Self {
         self.policy.retry_for = time;
+        self.policy.throttled_for = time;
         self
     }
 
@@ -219,7 +253,10 @@ impl ClientBuilder {
         });
         let mut layers = self.layers;
         layers.push(Arc::new(self.bandwidth.clone()));
+        let turns = Arc::new(Turns { link: Mutex::new(Link::new(self.link)), start: Instant::now() });
         let service = Service {
+            turns: turns.clone(),
+            renewals: Renewals::default(),
             transport: pan123_transport::stack(transport, &layers),
             tokens,
             base,
@@ -231,10 +268,9 @@ impl ClientBuilder {
             store: self.store,
             digests,
             policy: self.policy,
-            link: Mutex::new(Link::new(self.link)),
+            turns,
             moved: Notify::new(),
             bandwidth: self.bandwidth,
-            start: Instant::now(),
         })))
     }
 }
@@ -478,18 +514,7 @@ impl Client {
         endpoint: Endpoint,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        loop {
-            let ready_at = {
-                let mut link = self.0.link();
-                let (ready_at, now) = (link.ready_at(endpoint), self.0.now());
-                if ready_at <= now {
-                    link.take(endpoint, now);
-                    break;
-                }
-                ready_at
-            };
-            tokio::time::sleep_until(self.0.instant(ready_at)).await;
-        }
+        self.0.turns.take(endpoint).await;
         let result = call.await;
         let mut link = self.0.link();
         match &result {

@@ -27,8 +27,11 @@ use crate::{
 /// How often bodies under way are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// A good end, and the log that has it on record until somebody was told.
+pub(crate) type Ended = Result<(Uploaded, Resume), Error>;
+
 /// Runs one upload to its end.
-pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) -> Result<Uploaded, Error> {
+pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) -> Ended {
     let started = Instant::now();
     let (resume, records) = tokio::select! {
         biased;
@@ -40,8 +43,13 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) 
     if upload.digests_known() {
         job.counters.hashed(job.spec.size);
     }
+    let earlier = upload.is_over();
+    if earlier {
+        tracing::info!("{}: an earlier run uploaded it and could not say so any more", job.spec.filename);
+    }
     let driver = Driver {
         upload,
+        earlier,
         requests: JoinSet::new(),
         under_way: HashMap::new(),
         hashing: None,
@@ -66,6 +74,8 @@ type BoxedHash = Pin<Box<dyn Future<Output = Result<machine::Digests, Error>> + 
 
 struct Driver {
     upload: machine::Upload,
+    /// The log said at once that the file is stored.
+    earlier: bool,
     requests: JoinSet<(TryId, Result<Reply, Error>)>,
     under_way: HashMap<TryId, UnderWay>,
     hashing: Option<BoxedHash>,
@@ -94,7 +104,7 @@ struct UnderWay {
 }
 
 impl Driver {
-    async fn run(mut self) -> Result<Uploaded, Error> {
+    async fn run(mut self) -> Ended {
         let shared = self.shared.clone();
         loop {
             // Registered before the link is looked at, so that no wake-up falls between the two.
@@ -341,19 +351,25 @@ impl Driver {
         self.job.counters.sent(self.upload.slices(), self.upload.bytes_acknowledged(), in_flight);
     }
 
-    async fn end(mut self, outcome: Outcome) -> Result<Uploaded, Error> {
+    async fn end(mut self, outcome: Outcome) -> Ended {
         self.requests.abort_all();
         self.hashing = None;
         let result = self.result(outcome);
-        let _ = tokio::time::timeout(CLOSE_FOR, self.resume.close()).await;
-        result
+        let mut resume = self.resume.take();
+        match result {
+            Ok(uploaded) => Ok((uploaded, resume)),
+            Err(error) => {
+                let _ = tokio::time::timeout(CLOSE_FOR, resume.close()).await;
+                Err(error)
+            }
+        }
     }
 
     fn result(&mut self, outcome: Outcome) -> Result<Uploaded, Error> {
         match outcome {
             Outcome::Completed(done) => {
-                drop(self.resume.forget());
                 let size = self.job.spec.size;
+                self.job.counters.hashed(size);
                 self.job.counters.sent(None, size, 0);
                 Ok(Uploaded {
                     file_id: done.file_id,
@@ -361,6 +377,7 @@ impl Driver {
                     size,
                     slices: done.slices,
                     reused: done.reused,
+                    earlier: self.earlier,
                     bytes_sent: self.bytes_sent,
                     elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 })

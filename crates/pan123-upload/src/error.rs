@@ -40,8 +40,8 @@ pub enum ErrorKind {
     Server,
     /// The service's answer is not what its protocol promises.
     Protocol,
-    /// The service does not let us in: token, client id or secret. A refused token was renewed up to
-    /// three times for the request, if it could be.
+    /// The service does not let us in: token, client id or secret. A refused token was renewed
+    /// once, if it could be.
     Login,
     /// Too many requests, even after slowing down. Transient.
     RateLimited,

@@ -3,6 +3,7 @@
 use std::{
     io,
     num::NonZeroU64,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -44,7 +45,7 @@ pub(crate) async fn hash(
         let options = Options::new(slice_size).progress(&progress).cancel(&cancel);
         let digests = match (cache, source.path()) {
             (Some(cache), Some(path)) => cache.hash_file(path, &options),
-            _ => pan123_hash::hash_input(&SourceInput(&source), &options),
+            _ => pan123_hash::hash_input(&source, &options),
         };
         let digests = digests.map_err(|error| hash_error(&source, &error))?;
         // What was hashed by its name has to be what is open.
@@ -56,20 +57,22 @@ pub(crate) async fn hash(
     digests
 }
 
-/// A source as the hashing crate wants it.
-struct SourceInput<'a>(&'a Source);
-
-impl Input for SourceInput<'_> {
+/// So that the hashing crate reads sources as they are.
+impl Input for Source {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.identity()?.size)
+        Ok(self.identity()?.size)
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        ReadAt::read_at(self.0, offset, buf)
+        ReadAt::read_at(self, offset, buf)
+    }
+
+    fn read_owned(&self, offset: u64, buf: &mut Vec<u8>, range: Range<usize>) -> io::Result<usize> {
+        ReadAt::read_owned(self, offset, buf, range)
     }
 
     fn version(&self) -> io::Result<u128> {
-        let identity = self.0.identity()?;
+        let identity = self.identity()?;
         let changed = identity.mtime_ns.rotate_left(32) ^ identity.ctime_ns;
         Ok(u128::from(changed as u64) << 64 | u128::from(identity.inode))
     }
@@ -107,8 +110,8 @@ fn ends_early(error: &pan123_hash::Error) -> bool {
 
 /// MD5 of a part of a source, for a slice that comes without one.
 pub(crate) async fn range(source: Source, offset: u64, len: u64) -> Result<Md5, Error> {
-    struct Range(Source, u64, u64);
-    impl Input for Range {
+    struct Part(Source, u64, u64);
+    impl Input for Part {
         fn size(&self) -> io::Result<u64> {
             Ok(self.2)
         }
@@ -119,7 +122,7 @@ pub(crate) async fn range(source: Source, offset: u64, len: u64) -> Result<Md5, 
         }
     }
     blocking("hash", move || {
-        let input = Range(source.clone(), offset, len);
+        let input = Part(source.clone(), offset, len);
         let whole = NonZeroU64::new(len).unwrap_or(NonZeroU64::MIN);
         let digests = pan123_hash::hash_input(&input, &Options::new(whole));
         digests.map(|digests| Md5(digests.etag)).map_err(|error| hash_error(&source, &error))

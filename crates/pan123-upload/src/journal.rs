@@ -3,9 +3,12 @@
 //! A line is a JSON object, `{"crc":"1a2b3c4d","line":…}` and a line feed; the CRC-32 covers the text
 //! of `line`. Reading stops at the first line that is cut short or does not fit its CRC: that is how
 //! a log looks whose last write did not get in whole. Nothing here does I/O, so any store can use it.
+//!
+//! A kind of record that a program does not know ends what it reads, too: a log of a later program is one that
+//! stopped a little earlier. Only what an older program would misunderstand takes another [`VERSION`].
 
 use md5::{Digest, Md5};
-use pan123_proto::machine::{Record, UploadSpec};
+use pan123_proto::machine::{Completed, Record, UploadSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::source::Identity;
@@ -79,6 +82,14 @@ impl Journal {
         Ok(Some(Self { header, records }))
     }
 
+    /// How it ended, if the file is stored and nobody may have been told yet.
+    pub fn done(&self) -> Option<&Completed> {
+        self.records.iter().find_map(|record| match record {
+            Record::Done(done) => Some(done),
+            _ => None,
+        })
+    }
+
     /// How many slices are acknowledged, of how many. `None` before `create` was answered.
     pub fn slices(&self) -> Option<(u32, u32)> {
         let mut slices = None;
@@ -92,7 +103,7 @@ impl Journal {
                     slices = slices.map(|(done, count): (u32, u32)| ((done + 1).min(count), count));
                 }
                 Record::Restarted => slices = None,
-                Record::Hashed(_) | Record::Completing => {}
+                Record::Hashed(_) | Record::Asked | Record::Completing | Record::Done(_) => {}
             }
         }
         slices

@@ -25,6 +25,7 @@ mod journal_dir;
 pub mod layers;
 mod private_dir;
 mod progress;
+mod renewals;
 mod resume;
 mod service;
 mod source;

@@ -15,13 +15,14 @@ pub struct Progress {
     /// Bytes whose digests are known.
     pub bytes_hashed: u64,
     /// Bytes that a connection has taken; ahead of `bytes_acknowledged` by what is in flight and in buffers.
-    /// Bytes sent again do not count twice.
+    /// Bytes sent again do not count twice. All of the file once the upload is done, also when the service had
+    /// them already.
     pub bytes_sent: u64,
-    /// Bytes of slices that the service has acknowledged.
+    /// Bytes of slices that the service has acknowledged; all of the file once the upload is done.
     pub bytes_acknowledged: u64,
     /// Slices acknowledged.
     pub slices_done: u32,
-    /// Slices of the file; 0 before the service has named a slice size.
+    /// Slices of the file; 0 before the service has named a slice size, and for an upload without slices.
     pub slices_total: u32,
     /// Requests sent again so far.
     pub retries: u32,

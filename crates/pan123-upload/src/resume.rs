@@ -1,9 +1,9 @@
-//! The log of one upload: read at its start, added to under way, gone at its end.
+//! The log of one upload: read at its start, added to under way, gone once somebody was told its end.
 
 use std::{
     path::Path,
     sync::mpsc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use pan123_proto::machine::{Event, Record};
@@ -138,6 +138,23 @@ impl Resume {
         self.order(|done| Order::Clear { done })
     }
 
+    /// Leaves nothing behind: whoever had it has the log now.
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            keeper: self.keeper.take(),
+            header: self.header.clone(),
+            held: std::mem::take(&mut self.held),
+            begun: self.begun,
+        }
+    }
+
+    /// Somebody was told how the upload ended: the log goes.
+    pub(crate) async fn delivered(mut self) {
+        // The answer may be lost with the store; that the log is closed tells as well.
+        drop(self.forget());
+        let _ = tokio::time::timeout(FORGET_FOR, self.close()).await;
+    }
+
     /// Closes the log, so that another upload may open it once this returns.
     pub(crate) async fn close(&mut self) {
         if let Some(Keeper { orders, closed }) = self.keeper.take() {
@@ -194,6 +211,9 @@ fn keep(store: &dyn ResumeStore, key: &str, opened: oneshot::Sender<Opened>, ord
         let _ = done.send(());
     }
 }
+
+/// How long to wait for a store that is to forget an upload. One that hangs is left to its thread.
+const FORGET_FOR: Duration = Duration::from_secs(2);
 
 fn unix_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The calls of the service, one request each.
 //!
-//! Nothing is tried again here, with one exception: a token that the service turns down is renewed, up to
-//! [`RENEWALS_MAX`] times for a request. Whether a failure is worth another try is decided by the state machine.
+//! Nothing is tried again here, with one exception: a token that the service turns down is renewed, and the request
+//! sent with the new one when it is its turn. Whether a failure is worth another try is decided by the state machine.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use pan123_proto::{
     Class, Endpoint, Failure, Md5,
     decode::{self, Answer},
-    machine::{Reply, UploadSpec},
+    machine::{Duplicate, Reply, UploadSpec},
     multipart::{self, Boundary, Frame},
     wire::{self, CreateRequest, SingleFields, SliceFields},
 };
@@ -19,7 +19,9 @@ use pan123_transport::{
 };
 
 use crate::{
+    client::Turns,
     error::{Error, ErrorKind},
+    renewals::Renewals,
     source::Source,
     token::{Token, TokenProvider},
 };
@@ -31,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) base: ServerUrl,
     pub(crate) plain_http: PlainHttp,
     pub(crate) user_agent: String,
+    pub(crate) turns: Arc<Turns>,
+    pub(crate) renewals: Renewals,
 }
 
 /// A part of a source, to be sent as a slice or as a whole file.
@@ -135,7 +139,8 @@ impl Service {
         self.call(Endpoint::UserInfo, None, &Payload::Query(String::new()), decode::user_info).await
     }
 
-    /// Looks for a file of this name, size and etag where an upload puts it.
+    /// Looks for a file of this name, size and etag where an upload puts it; where both are kept, the name may have
+    /// got a number.
     pub(crate) async fn find(&self, spec: &UploadSpec, etag: Md5) -> Result<Reply, Error> {
         let (mut folder, mut name) = (spec.parent_id, spec.filename.as_str());
         if spec.contain_dir {
@@ -147,8 +152,12 @@ impl Service {
                 folder = inner.file_id;
             }
         }
+        let may_be_numbered = spec.duplicate == Some(Duplicate::KeepBoth);
         let ours = |entry: &wire::FileInfo| {
-            !entry.is_folder && entry.filename == name && entry.size == spec.size && entry.etag == Some(etag)
+            !entry.is_folder
+                && (entry.filename == name || may_be_numbered && is_numbered(&entry.filename, name))
+                && entry.size == spec.size
+                && entry.etag == Some(etag)
         };
         let found = self.entry(folder, ours).await?;
         Ok(found.map_or(Reply::NotYet, |file| Reply::Stored { file_id: file.file_id }))
@@ -197,13 +206,21 @@ impl Service {
         decode: fn(&Answer<'_>) -> Result<T, Failure>,
     ) -> Result<T, Error> {
         let mut token = self.tokens.get(None).await?;
-        let mut renewals = 0;
+        let mut is_new = false;
         loop {
             let response = self.send(endpoint, server, payload, &token).await?;
             let refusal = match read(&response, decode, &token) {
-                Err(failure) if failure.class == Class::Auth && renewals < RENEWALS_MAX => failure,
-                result => return Ok(result?),
+                Err(failure) if failure.class == Class::Auth => failure,
+                result => {
+                    if result.is_ok() {
+                        self.renewals.worked();
+                    }
+                    return Ok(result?);
+                }
             };
+            if is_new || !self.renewals.may_renew(&token) {
+                return Err(refused_anew(refusal).into());
+            }
             tracing::info!(call = endpoint.name(), "the service turned the access token down: {refusal}");
             token = match self.tokens.get(Some(&token)).await {
                 Ok(renewed) => renewed,
@@ -213,7 +230,10 @@ impl Service {
                 }
                 Err(error) => return Err(error),
             };
-            renewals += 1;
+            // One that another process had fetched may have been turned down long before.
+            is_new = !token.is_shared();
+            self.renewals.renewed(&token);
+            self.turns.take(endpoint).await;
         }
     }
 
@@ -304,9 +324,23 @@ impl fmt::Debug for Service {
     }
 }
 
-/// How often a token that the service turns down is renewed for one request. More than once, because a new token may
-/// have been pushed out by somebody else's; not often, because each new one pushes out another.
-const RENEWALS_MAX: u32 = 3;
+/// The end of a request whose token is no good although it is new.
+fn refused_anew(mut failure: Failure) -> Failure {
+    failure.message =
+        format!("the service refuses the token that it just gave; it said: {}", failure.message);
+    failure
+}
+
+/// Whether this is the name that a second file called `name` gets, as in `a(1).txt` for `a.txt`.
+fn is_numbered(numbered: &str, name: &str) -> bool {
+    let (stem, extension) = match name.rfind('.') {
+        Some(dot) if dot > 0 => name.split_at(dot),
+        _ => (name, ""),
+    };
+    let number = numbered.strip_prefix(stem).and_then(|rest| rest.strip_suffix(extension)).map(str::trim);
+    let digits = number.and_then(|rest| rest.strip_prefix('(')?.strip_suffix(')'));
+    digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
+}
 
 /// Pages of a folder that are looked through for a file, of 100 entries each.
 const FIND_PAGES_MAX: u32 = 100;

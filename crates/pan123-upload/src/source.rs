@@ -7,12 +7,13 @@ pub use identity::Identity;
 
 use std::{
     fmt, io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bytes::Bytes;
-use pan123_transport::ReadAt;
+use pan123_transport::{ReadAt, ReadStarted};
 
 use crate::error::{Error, ErrorKind, io_text};
 
@@ -54,7 +55,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// A local file. Opens it and keeps it open; links are followed.
+    /// A local file. Opens it; links are followed. It stays open as long as the source lives, but of many files no more
+    /// than 128 do: the others are opened again by their path when they are read, and have to be the same ones then.
     ///
     /// Blocks for as long as the file system takes to open a file.
     ///
@@ -147,6 +149,26 @@ impl ReadAt for Source {
         let want = within(size, offset, buf.len());
         let got = if want == 0 { 0 } else { self.inner.read_at(offset, &mut buf[..want])? };
         if got == want { Ok(got) } else { Err(cut_short(size, offset + got as u64)) }
+    }
+
+    fn read_owned(&self, offset: u64, buf: &mut Vec<u8>, range: Range<usize>) -> io::Result<usize> {
+        let size = self.size();
+        let want = within(size, offset, range.len());
+        let range = range.start..range.start + want;
+        let got = if want == 0 { 0 } else { self.inner.read_owned(offset, buf, range)? };
+        if got == want { Ok(got) } else { Err(cut_short(size, offset + got as u64)) }
+    }
+
+    fn start_read(&self, offset: u64, buf: Vec<u8>) -> Result<ReadStarted, Vec<u8>> {
+        let (size, want) = (self.size(), buf.len());
+        if within(size, offset, want) < want {
+            return Err(buf);
+        }
+        let started = self.inner.start_read(offset, buf)?;
+        Ok(Box::pin(async move {
+            let (buf, got) = started.await?;
+            if got == want { Ok((buf, got)) } else { Err(cut_short(size, offset + got as u64)) }
+        }))
     }
 
     fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> Option<io::Result<usize>> {
@@ -249,7 +271,7 @@ fn cut_short(size: u64, end: u64) -> io::Error {
 /// The source is no longer what it was.
 pub(crate) fn changed(step: &'static str, message: String) -> Error {
     Error::new(ErrorKind::SourceChanged, step, message).with_advice(
-        "Upload again once nothing writes to the file any more; a copy or a snapshot serves too.",
+        "Upload again once nothing writes to the file any more; a copy or a snapshot serves too. Of a source of your own, check the size that it was given.",
     )
 }
 

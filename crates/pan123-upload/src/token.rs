@@ -20,6 +20,8 @@ use crate::error::{Error, ErrorKind};
 pub struct Token {
     text: SecretString,
     expires_unix_ms: Option<i64>,
+    /// Somebody else fetched it, at some time.
+    shared: bool,
 }
 
 impl Token {
@@ -38,7 +40,7 @@ impl Token {
         } else if !trimmed.bytes().all(|b| b.is_ascii_graphic()) {
             "the access token holds blanks or characters outside ASCII"
         } else {
-            return Ok(Self { text: SecretString::from(trimmed), expires_unix_ms });
+            return Ok(Self { text: SecretString::from(trimmed), expires_unix_ms, shared: false });
         };
         Err(Error::new(ErrorKind::Login, "token", fault).with_advice(
             "Give the token exactly as the service issued it, without \"Bearer\" in front and without quotes.",
@@ -53,6 +55,17 @@ impl Token {
     /// When it expires, in milliseconds since 1970 UTC, if that is known.
     pub fn expires_unix_ms(&self) -> Option<i64> {
         self.expires_unix_ms
+    }
+
+    /// The same token, which another process fetched.
+    pub(crate) fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
+    /// Another process fetched it, so that it need not be new.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// True when `other` is the same token.

@@ -19,6 +19,7 @@ use crate::{
     driver,
     error::{Error, ErrorKind},
     progress::{Counters, Progress},
+    resume::Resume,
     source::{Identity, Source, SourceRead},
     store::ResumeStore,
 };
@@ -56,6 +57,8 @@ pub struct Uploaded {
     pub slices: u32,
     /// The service had the bytes already and none were sent.
     pub reused: bool,
+    /// An earlier run stored the file, and ended before anybody was told. This run asked the service nothing.
+    pub earlier: bool,
     /// File bytes handed to connections by this run, those sent again included.
     pub bytes_sent: u64,
     /// From start to end, in milliseconds.
@@ -74,6 +77,8 @@ struct Inner {
     started: Mutex<bool>,
     stop: watch::Sender<Option<Stop>>,
     result: watch::Sender<Option<Result<Uploaded, Error>>>,
+    /// The log of an upload that went well, until somebody was told.
+    untold: tokio::sync::Mutex<Option<Resume>>,
 }
 
 /// What an upload's driver works on.
@@ -131,6 +136,7 @@ impl Upload {
             started: Mutex::new(false),
             stop: watch::Sender::new(None),
             result: watch::Sender::new(None),
+            untold: tokio::sync::Mutex::default(),
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -145,14 +151,23 @@ impl Upload {
             return;
         }
         let (shared, job) = (self.0.shared.clone(), self.0.job.clone());
-        let (stop, result) = (self.0.stop.subscribe(), self.0.result.clone());
-        let driver = tokio::spawn(driver::run(shared, job.clone(), stop));
+        let driver = tokio::spawn(driver::run(shared, job.clone(), self.0.stop.subscribe()));
+        let inner = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             let ended = driver.await.unwrap_or_else(|_| {
                 Err(Error::new(ErrorKind::Internal, "upload", "the upload panicked; please report it"))
             });
             job.watchers.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            result.send_replace(Some(ended));
+            // With nobody left to tell, the log is closed and stays.
+            let Some(inner) = inner.upgrade() else { return };
+            let result = match ended {
+                Ok((uploaded, log)) => {
+                    *inner.untold.lock().await = Some(log);
+                    Ok(uploaded)
+                }
+                Err(error) => Err(error),
+            };
+            inner.result.send_replace(Some(result));
         });
     }
 
@@ -183,10 +198,29 @@ impl Upload {
     /// Waits for the end. May be called often and by several at once; an upload that was never started
     /// is started.
     ///
+    /// That the file is stored is on record until this returns, and not any longer; see
+    /// [`outcome`](Self::outcome).
+    ///
     /// # Errors
     ///
     /// Why the upload failed, or [`ErrorKind::Cancelled`] or [`ErrorKind::Paused`].
     pub async fn wait(&self) -> Result<Uploaded, Error> {
+        let outcome = self.outcome().await;
+        self.delivered().await;
+        outcome
+    }
+
+    /// Waits for the end like [`wait`](Self::wait), and leaves it on record until [`delivered`](Self::delivered) is
+    /// called: for those who have something to do with the file id first, such as writing it down.
+    ///
+    /// Should the process end before, the same upload in another run gives the same result once more, marked as
+    /// [`earlier`](Uploaded::earlier), without asking the service. Until then nobody else can upload the same
+    /// source to the same place; dropping all handles to this upload ends that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait`](Self::wait).
+    pub async fn outcome(&self) -> Result<Uploaded, Error> {
         self.start();
         let mut result = self.0.result.subscribe();
         let ended = result.wait_for(Option::is_some).await;
@@ -196,9 +230,20 @@ impl Upload {
         }
     }
 
-    /// Waits for the end for at most this long; `None` if it is not over by then.
+    /// Forgets an upload that went well, because its [`outcome`](Self::outcome) has reached whom it was meant for. Does
+    /// nothing for one that is not over, has failed, or is forgotten already.
+    pub async fn delivered(&self) {
+        let mut untold = self.0.untold.lock().await;
+        if let Some(log) = untold.take() {
+            log.delivered().await;
+        }
+    }
+
+    /// Like [`wait`](Self::wait), for at most this long; `None` if it is not over by then.
     pub async fn wait_for(&self, time: Duration) -> Option<Result<Uploaded, Error>> {
-        tokio::time::timeout(time, self.wait()).await.ok()
+        let outcome = tokio::time::timeout(time, self.outcome()).await.ok()?;
+        self.delivered().await;
+        Some(outcome)
     }
 }
 

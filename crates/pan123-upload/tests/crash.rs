@@ -22,7 +22,11 @@ use std::{
 use pan123_emulator::Behaviour;
 use pan123_upload::{
     Client, Error, JournalDir, ResumeLog, ResumeStore, Source, StaticToken, StoredLog, Target, Token,
-    proto::{Endpoint, machine::Parallel},
+    journal::Journal,
+    proto::{
+        Endpoint,
+        machine::{Completed, Parallel},
+    },
 };
 use support::{Bench, SLICE, bytes, impatient, upload};
 
@@ -178,12 +182,16 @@ async fn whatever_write_of_the_journal_is_the_last_the_next_run_goes_on() {
             if bench.stored("f").is_none() {
                 upload(&bench.client(), &path, "f").await.unwrap_or_else(|error| panic!("{what}: {error}"));
                 let creates = bench.requests(Endpoint::Create).len();
-                let on_record = at > 0 || matches!(when, After);
-                assert_eq!(creates, if on_record { 1 } else { 2 }, "{what}: created");
+                // Write 0 is before the request, write 1 has its answer.
+                let lost = at == 1 && !matches!(when, After);
+                assert_eq!(creates, if lost { 2 } else { 1 }, "{what}: created");
                 let again = slices(&bench) - SLICES;
                 assert!(again <= u64::from(IN_FLIGHT), "{what}: {again} slices went twice");
+            } else if let Some(done) = on_record(&bench) {
+                // All that is left is to say so.
+                tells(&bench, &path, &done, &what).await;
             } else if !bench.store().list().unwrap().is_empty() {
-                // It died before it had forgotten an upload that was through; the next run finds that out.
+                // It died before it had that on record; the next run finds it out.
                 let again = upload(&bench.client(), &path, "f").await;
                 let again = again.unwrap_or_else(|error| panic!("{what}: {error}"));
                 assert_eq!((again.bytes_sent, slices(&bench)), (0, SLICES), "{what}");
@@ -193,7 +201,60 @@ async fn whatever_write_of_the_journal_is_the_last_the_next_run_goes_on() {
             assert!(bench.store().list().unwrap().is_empty(), "{what}: something is left");
         }
     }
-    // The header with the digests and what create said, the digests by the slice size that it named, a line for
-    // each slice, the end, and forgetting it.
-    assert_eq!(deaths, 3 * (1 + 1 + SLICES + 1 + 1));
+    // The header with the digests and that create is asked for, what it said, the digests by the slice size that it named, a line for
+    // each slice, that it is to be completed, that it is, and forgetting it.
+    assert_eq!(deaths, 3 * (1 + 1 + 1 + SLICES + 1 + 1 + 1));
+}
+
+/// What the journal says of an upload that is through.
+fn on_record(bench: &Bench) -> Option<Completed> {
+    let logs = bench.store().list().unwrap();
+    Journal::decode(&logs.first()?.bytes).unwrap()?.done().cloned()
+}
+
+/// The next run gives the result on record without a word with the service, and once only.
+async fn tells(bench: &Bench, path: &PathBuf, done: &Completed, what: &str) {
+    bench.emulator.clear_requests();
+    let told = upload(&bench.client(), path, "f").await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(bench.emulator.requests().is_empty(), "{what}: {:?}", bench.emulator.requests());
+    assert_eq!((told.file_id, told.etag, told.slices), (done.file_id, done.etag, done.slices), "{what}");
+    assert!(told.earlier && told.bytes_sent == 0 && told.reused == done.reused, "{what}: {told:?}");
+    assert_eq!(bench.journals(), 0, "{what}: told twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instant_upload_that_was_not_told_is_told_by_the_next_run() {
+    let mut told = 0;
+    for when in [Before, Halfway, After] {
+        for at in 0.. {
+            assert!(at < 10, "it never gets through");
+            let bench = Bench::new();
+            let path = bench.file("f", SLICE, 7);
+            upload(&bench.client(), &path, "the same bytes").await.unwrap();
+            bench.emulator.clear_requests();
+            let died = dies(&bench, at, when);
+            let what = format!("killed {when:?} write {at}");
+            assert!(bench.requests(Endpoint::Slice).is_empty(), "{what}");
+            if !died {
+                assert_eq!(
+                    (at, bench.journals()),
+                    (3, 0),
+                    "{what}: asking, that it is stored, and forgetting it"
+                );
+                break;
+            }
+            if let Some(done) = on_record(&bench) {
+                assert!(done.reused, "{what}");
+                tells(&bench, &path, &done, &what).await;
+                told += 1;
+            } else if bench.stored("f").is_none() || !bench.store().list().unwrap().is_empty() {
+                let again = upload(&bench.client(), &path, "f").await;
+                let again = again.unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert!(!again.earlier && again.bytes_sent == 0, "{what}: {again:?}");
+            }
+            assert!(bench.stored("f").is_some() && bench.stored("f(1)").is_none(), "{what}");
+        }
+    }
+    // Dead after it was on record, before it was forgotten, and while it was.
+    assert_eq!(told, 3);
 }

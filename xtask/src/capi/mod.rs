@@ -13,7 +13,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, bail};
 use dist::{Dist, run as sh};
 
-use crate::workspace::Workspace;
+use crate::{header::items, workspace::Workspace};
 
 /// What `cargo xtask capi` can be told.
 #[derive(clap::Args)]
@@ -132,7 +132,8 @@ fn exports(workspace: &Workspace, dist: &Dist, bless: bool) -> anyhow::Result<St
         .collect();
     exported.sort_unstable();
     let header = fs::read_to_string(workspace.root.join("include/pan123.h"))?;
-    let declared = registry::functions(&header);
+    let declared: Vec<String> =
+        items::read(&header)?.functions.into_iter().map(|function| function.name).collect();
     let missing: Vec<_> = declared.iter().filter(|name| !exported.contains(&name.as_str())).collect();
     let extra: Vec<_> = exported.iter().filter(|name| !declared.iter().any(|known| known == *name)).collect();
     if !missing.is_empty() || !extra.is_empty() {

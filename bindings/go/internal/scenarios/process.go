@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -59,4 +60,28 @@ func Exiting() {
 	}
 	fmt.Println("leaving")
 	os.Exit(0)
+}
+
+// AnotherLibrary runs this test program again, with a setting that leads it to another library, and returns what
+// WithAnotherLibrary says there. The test that calls that is TestChild.
+func AnotherLibrary(t *testing.T, setting string) string {
+	t.Helper()
+	command := exec.Command(os.Args[0], "-test.run=^TestChild$", "-test.v")
+	command.Env = append(os.Environ(), "PAN123_TEST_CHILD=1", setting)
+	out, _ := command.CombinedOutput()
+	return string(out)
+}
+
+// WithAnotherLibrary prints what the first calls of a program say, if AnotherLibrary runs it.
+func WithAnotherLibrary(t *testing.T) {
+	if os.Getenv("PAN123_TEST_CHILD") == "" {
+		return
+	}
+	_, err := pan123.NewClient(pan123.Options{AccessToken: "x"})
+	fmt.Println("client:", err)
+	_, err = pan123.Hash(t.Context(), pan123.Bytes([]byte("x")), pan123.HashOptions{})
+	fmt.Println("hash:", err)
+	fmt.Println("ErrABI:", errors.Is(err, pan123.ErrABI))
+	_, err = pan123.Version()
+	fmt.Println("version:", err)
 }

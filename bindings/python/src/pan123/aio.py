@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from . import _client, _digests
+from ._errors import TimedOut
 from ._events import Event, Progress
-from ._results import Completed, Created, Digests, Duplicate, Token, Uploaded
+from ._options import progress_argument
+from ._results import Digests, Duplicate, Uploaded
 from ._source import AnySource
 from ._upload import Upload
 from ._waiting import Call
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from ._options import ClientOptions
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 #: How long a cancelled call may take to return; it goes on by itself after that.
 _CANCEL_WAIT = 0.25
@@ -54,6 +58,13 @@ async def _in_thread(call: Callable[[], T], undo: Callable[[T], object] | None =
             pass
         raise
     return made.result()
+
+
+def _end(upload: Upload) -> None:
+    """Cancels an upload that nobody gets, and waits for its end, which comes soon."""
+    upload.cancel()
+    with upload._inbox.changed:
+        upload._inbox.changed.wait_for(upload._inbox.over, _CANCEL_WAIT)
 
 
 class AsyncUpload:
@@ -148,6 +159,18 @@ class AsyncUpload:
                 continue
 
 
+def _call(
+    call: Callable[Concatenate[_client.Client, P], T],
+) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
+    """A call of `Client` as one of `AsyncClient`."""
+
+    @functools.wraps(call)
+    async def awaited(self: AsyncClient, /, *args: P.args, **given: P.kwargs) -> T:
+        return await _in_thread(lambda: call(self._client, *args, **given))
+
+    return awaited
+
+
 class AsyncClient:
     """`Client` for asyncio: the same arguments and calls, of which those that wait are coroutines.
 
@@ -166,15 +189,25 @@ class AsyncClient:
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
-        """Waits for what is under way; after an exception, cancels it."""
-        await self.close(cancel=kind is not None)
+        """Waits for what is under way; after an exception cancels it, and leaves after 250 ms."""
+        if kind is None:
+            await self.close(cancel=False)
+            return
+        try:
+            await self.close(timeout=_CANCEL_WAIT)
+        except TimedOut:
+            pass  # the exception is what matters, and all is cancelled
 
     async def close(self, *, cancel: bool = True, timeout: float | None = None) -> None:
-        """Ends the client and its threads: cancels what is under way, or waits for it if `cancel` is false."""
+        """Ends the client and its threads: cancels what is under way, or waits for it if `cancel` is false. As
+        `Client.close`."""
         try:
             await _in_thread(lambda: self._client.close(cancel=cancel, timeout=timeout))
         except asyncio.CancelledError:
-            await _in_thread(lambda: self._client.close(timeout=_CANCEL_WAIT))
+            try:
+                await _in_thread(lambda: self._client.close(timeout=_CANCEL_WAIT))
+            except TimedOut:
+                pass
             raise
 
     async def upload(
@@ -189,6 +222,7 @@ class AsyncClient:
         progress: Callable[[Progress], object] | None = None,
     ) -> Uploaded:
         """Uploads a source and waits for the end. As `Client.upload`; `progress` is a plain function, called in the loop."""
+        progress_argument(progress)
         upload = await self.start_upload(
             source,
             name=name,
@@ -223,7 +257,7 @@ class AsyncClient:
                 contain_dir=contain_dir,
                 resume_key=resume_key,
             ),
-            undo=Upload.cancel,
+            undo=_end,
         )
         return AsyncUpload(started)
 
@@ -231,72 +265,16 @@ class AsyncClient:
         """Starts an upload that goes on where another one stopped. As `Client.resume`."""
         started = await _in_thread(
             lambda: self._client.resume(source, state, resume_key=resume_key),
-            undo=Upload.cancel,
+            undo=_end,
         )
         return AsyncUpload(started)
 
-    async def token(self) -> Token:
-        """The access token that requests are made with."""
-        return await _in_thread(self._client.token)
-
-    async def domain(self) -> tuple[str, ...]:
-        """Upload hosts, for `single`."""
-        return await _in_thread(self._client.domain)
-
-    async def create(
-        self,
-        name: str,
-        *,
-        etag: str,
-        size: int,
-        parent_id: int = 0,
-        duplicate: Duplicate | None = None,
-        contain_dir: bool | None = None,
-    ) -> Created:
-        """Announces a file. As `Client.create`."""
-        return await _in_thread(
-            lambda: self._client.create(
-                name, etag=etag, size=size, parent_id=parent_id, duplicate=duplicate, contain_dir=contain_dir
-            )
-        )
-
-    async def slice(
-        self,
-        server: str,
-        preupload_id: str,
-        slice_no: int,
-        source: AnySource,
-        *,
-        offset: int = 0,
-        size: int | None = None,
-        md5: str | None = None,
-    ) -> None:
-        """Sends one slice. As `Client.slice`."""
-        await _in_thread(
-            lambda: self._client.slice(server, preupload_id, slice_no, source, offset=offset, size=size, md5=md5)
-        )
-
-    async def complete(self, preupload_id: str) -> Completed:
-        """Asks the service to put the slices together and to check them."""
-        return await _in_thread(lambda: self._client.complete(preupload_id))
-
-    async def single(
-        self,
-        server: str,
-        name: str,
-        source: AnySource,
-        *,
-        etag: str,
-        parent_id: int = 0,
-        duplicate: Duplicate | None = None,
-        contain_dir: bool | None = None,
-    ) -> Completed:
-        """Sends a whole file of up to 1 GiB in one request. As `Client.single`."""
-        return await _in_thread(
-            lambda: self._client.single(
-                server, name, source, etag=etag, parent_id=parent_id, duplicate=duplicate, contain_dir=contain_dir
-            )
-        )
+    token = _call(_client.Client.token)
+    domain = _call(_client.Client.domain)
+    create = _call(_client.Client.create)
+    slice = _call(_client.Client.slice)
+    complete = _call(_client.Client.complete)
+    single = _call(_client.Client.single)
 
 
 async def hash(source: AnySource, *, slice_size: int = 0, sha1: bool = False) -> Digests:

@@ -40,21 +40,14 @@ extension Client {
         _ number: Int, of preuploadID: String, to server: String, _ bytes: [UInt8], md5: String? = nil
     ) async throws {
         let number = try sliceNumber(number)
-        let (api, client) = (api, handle)
-        try await blocking(api) { stop in
-            try api.check { error in
-                client.lend { client in
-                    stop.lend { stop in
-                        bytes.withUnsafeBufferPointer { bytes in
-                            server.lend { server, serverLength in
-                                preuploadID.lend { id, idLength in
-                                    md5.lend {
-                                        api.api_slice(
-                                            client, server, serverLength, id, idLength, number, $0, $1,
-                                            bytes.baseAddress, bytes.count, stop, error)
-                                    }
-                                }
-                            }
+        try await done { [api] client, stop, error in
+            bytes.withUnsafeBufferPointer { bytes in
+                server.lend { server, serverLength in
+                    preuploadID.lend { id, idLength in
+                        md5.lend {
+                            api.api_slice(
+                                client, server, serverLength, id, idLength, number, $0, $1,
+                                bytes.baseAddress, bytes.count, stop, error)
                         }
                     }
                 }
@@ -68,21 +61,14 @@ extension Client {
         md5: String? = nil
     ) async throws {
         let number = try sliceNumber(number)
-        let (api, client) = (api, handle)
-        try await blocking(api) { stop in
-            try api.check { error in
-                client.lend { client in
-                    stop.lend { stop in
-                        source.handle.lend { source in
-                            server.lend { server, serverLength in
-                                preuploadID.lend { id, idLength in
-                                    md5.lend {
-                                        api.api_slice_from(
-                                            client, server, serverLength, id, idLength, number, $0, $1, source,
-                                            range.lowerBound, range.upperBound - range.lowerBound, stop, error)
-                                    }
-                                }
-                            }
+        try await done { [api] client, stop, error in
+            source.handle.lend { source in
+                server.lend { server, serverLength in
+                    preuploadID.lend { id, idLength in
+                        md5.lend {
+                            api.api_slice_from(
+                                client, server, serverLength, id, idLength, number, $0, $1, source,
+                                range.lowerBound, range.upperBound - range.lowerBound, stop, error)
                         }
                     }
                 }
@@ -123,6 +109,20 @@ extension Client {
             }
         }
         return fields.storedFile
+    }
+
+    /// Makes a call that has no result.
+    private func done(
+        _ call: @escaping @Sendable (
+            _ client: OpaquePointer, _ stop: OpaquePointer, _ error: UnsafeMutablePointer<OpaquePointer?>
+        ) -> pan123_status
+    ) async throws {
+        let (api, client) = (api, handle)
+        try await blocking(api) { stop in
+            try api.check { error in
+                client.lend { client in stop.lend { stop in call(client, stop, error) } }
+            }
+        }
     }
 
     private typealias Call = @Sendable (

@@ -76,6 +76,35 @@ fn what_is_no_library_is_refused() {
     assert!(error.contains("absolute"), "{error}");
 }
 
+#[test]
+fn a_library_that_was_cut_short_is_refused() {
+    let whole = fs::read(build("whole", &[])).unwrap();
+    let cut = scratch("plugins").join("cut.so");
+    for len in [0, 1, 16, 64, 100, 4096, 8192, whole.len() / 2].into_iter().filter(|len| *len < whole.len()) {
+        fs::write(&cut, &whole[..len]).unwrap();
+        let error = Plugin::load(&cut, "").unwrap_err().to_string();
+        let words = if len < 16 { "not a shared library" } else { "cut short" };
+        assert!(error.contains("cut.so") && error.contains(words), "{len} bytes: {error}");
+    }
+    // Nothing that the loader maps is missing without the table of sections, which it does not read.
+    fs::write(&cut, &whole[..whole.len() - 1]).unwrap();
+    Plugin::load(&cut, "").unwrap();
+}
+
+#[test]
+fn a_library_with_a_header_that_lies_is_refused() {
+    let whole = fs::read(build("honest", &[])).unwrap();
+    let lies = scratch("plugins").join("lies.so");
+    // Where in the file the table of segments is, and how long each of its entries; how many there are.
+    for (at, lie) in [(32, [0xff; 8].as_slice()), (54, &[0xff; 2]), (56, &[0xff; 2]), (64 + 8, &[0xff; 8])] {
+        let mut bytes = whole.clone();
+        bytes[at..at + lie.len()].copy_from_slice(lie);
+        fs::write(&lies, bytes).unwrap();
+        let error = Plugin::load(&lies, "").unwrap_err().to_string();
+        assert!(error.contains("lies.so") && error.contains("cannot be loaded"), "byte {at}: {error}");
+    }
+}
+
 /// Runs `tests/c/plugged.c` with a plugin.
 #[track_caller]
 fn check_plugged(name: &str, definitions: &[&str], expectation: &str) {

@@ -34,7 +34,7 @@ struct Answer {
 }
 
 pub(crate) async fn run(options: Options, console: &Console) -> Result<u8, Error> {
-    let file_id = super::client(&options.account)?.complete(&options.preupload_id).await?;
+    let file_id = super::client(&options.account, console)?.complete(&options.preupload_id).await?;
     let answer = Answer { event: "complete", completed: file_id.is_some(), file_id };
     console.result(&answer, || match file_id {
         Some(file_id) => format!("file id  {file_id}"),

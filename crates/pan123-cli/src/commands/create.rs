@@ -79,7 +79,7 @@ pub(crate) async fn run(options: Options, console: &Console) -> Result<u8, Error
         // Before it is asked for a login.
         blocking(move || Source::file(path).map(drop)).await?;
     }
-    let client = super::client(&account)?;
+    let client = super::client(&account, console)?;
     let (etag, size) = match (etag, size, to_read) {
         (Some(etag), Some(size), _) => (etag, size),
         (etag, size, Some(path)) => {

@@ -23,7 +23,8 @@ struct Answer {
 }
 
 pub(crate) async fn run(options: Options, console: &Console) -> Result<u8, Error> {
-    let answer = Answer { event: "domain", servers: super::client(&options.account)?.domain().await? };
+    let answer =
+        Answer { event: "domain", servers: super::client(&options.account, console)?.domain().await? };
     console.result(&answer, || answer.servers.join("\n"));
     Ok(DONE)
 }

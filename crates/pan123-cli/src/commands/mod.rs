@@ -41,6 +41,6 @@ pub(crate) async fn run(args: Args, console: &Console, interrupt: &Interrupt) ->
 }
 
 /// The client of a command that makes one call.
-fn client(account: &Account) -> Result<Client, Error> {
-    account::connect(&Settings::load(&account.flags, account.config.as_deref())?)
+fn client(account: &Account, console: &Console) -> Result<Client, Error> {
+    account::connect(&Settings::load(&account.flags, account.config.as_deref(), console)?)
 }

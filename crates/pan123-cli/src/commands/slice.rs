@@ -59,7 +59,7 @@ struct Taken {
 pub(crate) async fn run(options: Options, console: &Console) -> Result<u8, Error> {
     let Options { file, server, preupload_id, slice_no, md5, offset, length, account } = options;
     let source = blocking(move || Source::file(file)).await?;
-    let client = super::client(&account)?;
+    let client = super::client(&account, console)?;
     let slice = SliceUpload { server, preupload_id, slice_no, md5, source, offset, len: length };
     client.slice(slice).await?;
     console.result(&Taken { event: "slice_taken", slice_no }, || format!("slice {slice_no} is taken"));

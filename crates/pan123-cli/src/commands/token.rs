@@ -25,7 +25,7 @@ struct Answer<'a> {
 }
 
 pub(crate) async fn run(options: Options, console: &Console) -> Result<u8, Error> {
-    let token = super::client(&options.account)?.token().await?;
+    let token = super::client(&options.account, console)?.token().await?;
     let answer =
         Answer { event: "token", access_token: token.expose(), expires_unix_ms: token.expires_unix_ms() };
     console.result(&answer, || token.expose().to_owned());

@@ -69,9 +69,10 @@ with --local, {\"event\":\"kept\",\"file\":…,\"identical\":true} says where th
 bytes; before a failure after which the same command goes on from there, {\"event\":\"resumable\"}.
 The last line is one of
   {\"event\":\"completed\",\"file_id\":…,\"etag\":…,\"size\":…,\"slices\":…,\"reused\":…,
-   \"bytes_sent\":…,\"elapsed_ms\":…}
+   \"earlier\":…,\"bytes_sent\":…,\"elapsed_ms\":…}
   {\"event\":\"failed\",\"kind\":…,\"message\":…,\"code\":…,\"http_status\":…,
    \"trace_id\":…,\"advice\":…}
+\"earlier\" is true when an earlier run stored the file and was killed before it could say so.
 With several files each of these lines also has a \"path\", and the last line of all is
   {\"event\":\"summary\",\"completed\":…,\"failed\":…,\"bytes_sent\":…,\"elapsed_ms\":…,
    \"exit_code\":…}
@@ -82,7 +83,7 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
     let Options { paths, to, name, on_conflict, local, local_dir, account } = options;
     let usual = if local { Conflict::KeepBoth } else { Conflict::Fail };
     let destination = Destination::new(&to, on_conflict.unwrap_or(usual))?;
-    let mut settings = Settings::load(&account.flags, account.config.as_deref())?;
+    let mut settings = Settings::load(&account.flags, account.config.as_deref(), console)?;
     let files = interrupt.unless(blocking(move || Files::new(paths, name, destination))).await?;
     let (settings, local) = if local {
         let start = move || {

@@ -34,7 +34,9 @@ pub(crate) struct Options {
 const AFTER_HELP: &str = "\
 With --json there is a line for each:
   {\"event\":\"unfinished\",\"key\":…,\"path\":…,\"base_url\":…,\"parent_id\":…,\"filename\":…,\"size\":…,
-   \"slices_done\":…,\"slices_total\":…,\"started_unix_ms\":…,\"running\":…,\"unreadable\":…}";
+   \"slices_done\":…,\"slices_total\":…,\"started_unix_ms\":…,\"running\":…,\"unreadable\":…,
+   \"file_id\":…}
+A \"file_id\" means that the file is stored and only the telling was cut off; \"resume\" tells.";
 
 #[derive(Subcommand)]
 enum Action {
@@ -60,9 +62,10 @@ enum Action {
 }
 
 #[derive(clap::Args)]
+#[group(required = true, multiple = false)]
 struct Which {
     /// Keys from the list; their first digits will do
-    #[arg(value_name = "KEY", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "KEY")]
     keys: Vec<String>,
 
     /// All that are not running
@@ -90,6 +93,8 @@ struct Line<'a> {
     started_unix_ms: Option<i64>,
     running: bool,
     unreadable: Option<&'a str>,
+    /// The file is stored, and nobody may have been told.
+    file_id: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -105,7 +110,7 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
         Some(Action::Resume { which, account }) => (which, account, false),
         Some(Action::Forget { which, account }) => (which, account, true),
     };
-    let settings = Settings::load(&account.flags, account.config.as_deref())?;
+    let settings = Settings::load(&account.flags, account.config.as_deref(), console)?;
     let entries = which.choose(read(&settings).await?)?;
     if entries.is_empty() {
         // It takes no login to find that out.
@@ -122,7 +127,7 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
 }
 
 async fn list(account: &Account, console: &Console) -> Result<u8, Error> {
-    let settings = Settings::load(&account.flags, account.config.as_deref())?;
+    let settings = Settings::load(&account.flags, account.config.as_deref(), console)?;
     let entries = read(&settings).await?;
     if entries.is_empty() {
         console.note("nothing is unfinished");
@@ -270,6 +275,7 @@ impl Entry {
             started_unix_ms: header.map(|header| header.started_unix_ms),
             running: self.log.busy,
             unreadable: self.journal.as_ref().err().map(String::as_str),
+            file_id: self.journal.as_ref().ok().and_then(Journal::done).map(|done| done.file_id),
         }
     }
 }
@@ -281,6 +287,9 @@ impl Line<'_> {
             return format!("{}  cannot be read: {why}{running}", self.key);
         }
         let slices = match (self.slices_done, self.slices_total) {
+            _ if self.file_id.is_some() => {
+                format!("finished as file id {}, result not yet told", self.file_id.unwrap_or_default())
+            }
             (Some(done), Some(total)) => format!("{done} of {total} slices"),
             _ => "not begun".to_owned(),
         };

@@ -140,7 +140,8 @@ fn other_commands() {
         assert!(bench.emulator.requests().is_empty());
     }
     check("uploads frob", 2, &[]);
-    check("uploads resume", 2, &["<KEY>..."]);
+    check("uploads resume", 2, &["<KEY|--all>"]);
+    check("uploads forget", 2, &["<KEY|--all>"]);
     check("uploads resume 1a", 2, &["no unfinished upload has a key that begins with \"1a\""]);
     check(
         "uploads forget 1a",

@@ -43,6 +43,27 @@ fn the_usual_file_is_read_if_it_is_there() {
         .says("expected a boolean");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_with_secrets_that_others_can_read_is_warned_of() {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+    let bench = Bench::new();
+    let url = bench.emulator.base_url();
+    let warned = |text: &str, mode: u32| {
+        let path = bench.file("c.toml", text);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let run = domain(&bench, &["--config", "c.toml"], &[("PAN123_ACCESS_TOKEN", TOKEN)]).exits(0);
+        assert!(!run.err.contains("hunter2"), "{}", run.err);
+        run.err.contains("warning: others can read the secrets in c.toml: chmod 600 c.toml\n")
+    };
+    let secret = |name: &str| format!("base_url = '{url}'\n{name} = 'hunter2'\n");
+    for name in ["access_token", "client_secret", "refresh_token"] {
+        assert!(warned(&secret(name), 0o644) && warned(&secret(name), 0o640), "{name}");
+        assert!(!warned(&secret(name), 0o600), "{name}");
+    }
+    assert!(!warned(&format!("base_url = '{url}'\n"), 0o644), "there is nothing to hide");
+}
+
 #[test]
 fn a_mistake_in_the_file_is_named_without_its_secrets() {
     let bench = Bench::new();

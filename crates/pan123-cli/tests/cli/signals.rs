@@ -1,9 +1,9 @@
-//! Ctrl-C, SIGTERM, and output that nobody reads.
+//! Ctrl-C, SIGTERM, a terminal that is closed, and output that nobody reads.
 
 use std::{
     fs::{self, File},
     net::TcpListener,
-    process::Stdio,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -23,7 +23,12 @@ fn stuck_at_slice_4() -> Bench {
 
 #[test]
 fn an_interrupted_upload_stops_at_once_and_goes_on_later() {
-    for which in [Signal::INT, Signal::TERM] {
+    for which in [
+        Signal::INT,
+        Signal::TERM,
+        #[cfg(target_os = "linux")]
+        Signal::HUP,
+    ] {
         let bench = stuck_at_slice_4();
         let content = bytes(6 * SLICE);
         bench.file("film.mkv", &content);
@@ -50,6 +55,26 @@ fn an_interrupted_upload_stops_at_once_and_goes_on_later() {
         assert_eq!((bench.requests("create"), bench.requests("slice")), (0, 3), "only what was missing");
         bench.run(["uploads"]).exits(0).says("nothing is unfinished");
     }
+}
+
+/// As `nohup` starts it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_is_to_outlive_its_terminal_does() {
+    let bench = stuck_at_slice_4();
+    bench.file("f", bytes(6 * SLICE));
+    let program = bench.command(["upload", "f", "--parallel", "1", "--json"]);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(program.get_program()).args(program.get_args());
+    shell.current_dir(program.get_current_dir().unwrap()).stdin(Stdio::null()).env_clear();
+    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut upload = Running::of(&mut shell);
+    upload.until(r#""done":3"#);
+    let status = fs::read_to_string(format!("/proc/{}/status", upload.child.id())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 1, 1, "SIGHUP is ignored as it was: {status}");
+    signal(&upload, Signal::TERM);
+    upload.finish().exits(130);
 }
 
 #[test]
@@ -178,4 +203,22 @@ fn output_that_cannot_be_written_is_an_error() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = bench.command(["hash", "f"]).stdout(full).output().unwrap();
     Run::from(output).exits(4).says("the results cannot be written to stdout");
+}
+
+#[test]
+fn an_upload_whose_result_cannot_be_written_is_named_on_stderr() {
+    for args in [&["upload", "f", "g", "--vip"][..], &["upload", "f", "g", "--vip", "--json"]] {
+        let bench = Bench::new();
+        bench.file("f", "x");
+        bench.file("g", "y");
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = bench.command(args.iter().copied()).stdout(full).output().unwrap();
+        let run = Run::from(output).exits(4).says("the results cannot be written to stdout");
+        for (name, content) in [("f", b"x"), ("g", b"y")] {
+            let words = format!("{name} is uploaded: it is stored with file id ");
+            let file_id = run.err.lines().find_map(|line| line.strip_prefix(&words)).expect(&run.err);
+            let stored = bench.emulator.file_path(file_id.parse().unwrap()).unwrap();
+            assert_eq!(fs::read(stored).unwrap(), content);
+        }
+    }
 }

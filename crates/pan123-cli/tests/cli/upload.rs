@@ -24,7 +24,7 @@ fn a_file_arrives_whole_and_the_last_line_says_so() {
     let last = run.out.lines().last().unwrap();
     assert_eq!(
         keys(last),
-        ["event", "file_id", "etag", "size", "slices", "reused", "bytes_sent", "elapsed_ms"]
+        ["event", "file_id", "etag", "size", "slices", "reused", "earlier", "bytes_sent", "elapsed_ms"]
     );
     let last = run.last();
     assert_eq!(
@@ -105,6 +105,11 @@ fn what_the_service_has_already_is_not_sent() {
     bench.run(["upload", "a"]).exits(0);
     let run = bench.run(["upload", "a", "--name", "b", "--json"]).exits(0);
     assert_eq!((&run.last()["reused"], &run.last()["bytes_sent"]), (&json!(true), &json!(0)));
+    let progress = run.json().into_iter().rfind(|line| line["event"] == "progress").unwrap();
+    for field in ["bytes_total", "bytes_hashed", "bytes_sent", "bytes_acknowledged"] {
+        assert_eq!(progress[field], SLICE, "{field} of {progress}");
+    }
+    assert_eq!((&progress["stage"], &progress["slices_total"]), (&json!("done"), &json!(0)), "{progress}");
     assert_eq!(bench.requests("slice"), 1);
     assert!(
         bench

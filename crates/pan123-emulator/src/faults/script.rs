@@ -131,7 +131,8 @@ impl Faults {
     }
 
     /// Random trouble of every kind that a client should survive: each slice attempt has this chance of
-    /// meeting something, and each other call half of it. No call meets trouble more than three times.
+    /// meeting something, and each other call half of it. No call meets trouble more than three times, and
+    /// none is refused its token more than once.
     ///
     /// * `probability`: 0 to 1.
     pub fn random(seed: u64, probability: f64) -> Self {
@@ -160,7 +161,9 @@ impl Faults {
             let share = 1.0 - (1.0 - chance.clamp(0.0, 1.0)).powf(1.0 / menu.len() as f64);
             for (at, action) in menu {
                 let fault = Fault { probability: share, ..Fault::new(on, action.clone()) };
-                faults.push(fault.at(*at).attempts(1..=3));
+                // Services refuse tokens, not requests: the one sent again with a new token is let in.
+                let attempts = if matches!(action, Action::Unauthorized { .. }) { 1..=1 } else { 1..=3 };
+                faults.push(fault.at(*at).attempts(attempts));
             }
         };
         add(Endpoint::Slice, &slice, probability);

@@ -354,13 +354,14 @@ fn failure(endpoint: Endpoint, answer: &Answer, envelope: Option<Fields>, messag
     let class = classify(endpoint, answer.status, code, message);
     // A success that cannot be read may still hold the token.
     let may_hold_token = matches!(endpoint, Endpoint::AccessToken | Endpoint::OauthToken);
+    let empty = format!("an empty answer with status {}", answer.status);
     let page = (class == Class::Protocol && code.is_none()).then(|| text::page(answer.body)).flatten();
     let message = if may_hold_token && code.is_none() && answer.status < 300 {
         "the answer cannot be read, and is not shown because it may hold a token"
     } else if (300..400).contains(&answer.status) {
         "a redirect to another address, which is not followed: the access token stays here"
     } else if answer.body.is_empty() {
-        "empty answer"
+        &empty
     } else if let Some(page) = &page {
         page
     } else {

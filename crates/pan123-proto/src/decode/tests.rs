@@ -308,7 +308,8 @@ fn failures_keep_the_servers_words_and_the_trace_id() {
         assert_eq!(create(&from).unwrap_err().trace_id.as_deref(), Some("header"), "{body}");
     }
     let message = |status, body: &str| create(&answer(status, body)).unwrap_err().message;
-    assert_eq!(message(500, ""), "empty answer");
+    assert_eq!(message(500, ""), "an empty answer with status 500");
+    assert_eq!(message(429, ""), "an empty answer with status 429");
     assert_eq!(message(200, r#"{"code":7}"#), "the service gave no reason");
     assert_eq!(message(502, "<html>\r\n <h1>Bad</h1>"), "<html> <h1>Bad</h1>");
     assert_eq!(message(400, r#"{"message":"no code"}"#), "no code");

@@ -22,14 +22,14 @@ const HOSTS_AFTER: u32 = 3;
 const REFUSALS_MAX: u32 = 3;
 /// How often a request is tried whose connection breaks each time although bytes do get out in between.
 const LOST_TRIES_MAX: u32 = 20;
-/// Refusals for too many requests, with nothing good between them, before the upload may give up.
-const THROTTLED_MAX: u32 = 20;
 /// How often in a row the service may call the file complete without naming an id, before its folder is looked into.
 const NAMELESS_MAX: u32 = 3;
 /// How often a request is tried that meets a redirect or a page of somebody else, before the service was ever met: the
 /// address is wrong, or the network wants a login first.
 const STRANGERS_MAX: u32 = 3;
-/// The service may ask to wait this long, or [`Policy::retry_for`](super::Policy::retry_for) if that is longer.
+/// The service may ask to wait this long, at once or bit by bit, or [`Policy::throttled_for`] if that is longer.
+///
+/// [`Policy::throttled_for`]: super::Policy::throttled_for
 const WAIT_MAX: Duration = Duration::from_secs(600);
 /// A body that broke off after this part of the gateway's line broke off because of it.
 const LINE_REACHED: f64 = 0.9;
@@ -91,7 +91,7 @@ impl Upload {
     /// The service answered as hoped for, or bytes are leaving.
     pub(super) fn got_through(&mut self) {
         self.failing_since = None;
-        self.throttled = 0;
+        self.throttled_since = None;
         self.met = true;
     }
 
@@ -99,7 +99,9 @@ impl Upload {
         let Some(digests) = &self.digests else { return };
         let slices = self.remote.as_ref().map_or(0, |remote| remote.slices.count());
         let reused = reused && self.remote.is_none() && !self.unanswered;
-        self.finish(Outcome::Completed(Completed { file_id, etag: digests.etag, slices, reused }));
+        let done = Completed { file_id, etag: digests.etag, slices, reused };
+        self.save(Record::Done(done.clone()), true);
+        self.finish(Outcome::Completed(done));
     }
 
     fn created(
@@ -116,7 +118,7 @@ impl Upload {
             return self.fail(now, link, FailedKind::Protocol, failure, None, 1);
         };
         self.remote = Some(remote);
-        self.unanswered = false;
+        (self.unanswered, self.asked) = (false, false);
         self.save(Record::Created { preupload_id, slice_size, servers }, true);
         self.step = self.next_step(now);
     }
@@ -202,7 +204,7 @@ impl Upload {
         }
         self.failing_since.get_or_insert(now);
         if failure.class == Class::RateLimited {
-            self.throttled += 1;
+            self.throttled_since.get_or_insert(now);
         }
         match slice {
             Some(sent) => self.slice_failed(now, link, sent, failure, bytes),
@@ -256,7 +258,8 @@ impl Upload {
             _ if failure.class == Class::Protocol && failures >= self.tries_max(failure.class) => {
                 self.fail(now, link, FailedKind::Protocol, failure, None, tries);
             }
-            _ if self.given_up(now, &failure, failures) => {
+            _ if self.given_up(now, link, &failure, failures) => {
+                let failure = self.with_figure(now, failure);
                 self.fail(now, link, FailedKind::GaveUp, failure, None, tries);
             }
             _ => {
@@ -279,9 +282,9 @@ impl Upload {
         end: FailedKind,
         tries: u32,
     ) {
-        let lost_create = kind == TurnKind::Create && failure.class == Class::Exists && self.unanswered;
-        if lost_create {
-            // It may exist because an earlier `create`, whose answer was lost, stored it.
+        let stores = matches!(kind, TurnKind::Create | TurnKind::Single { .. });
+        if stores && failure.class == Class::Exists && self.unanswered {
+            // It may exist because an earlier request, whose answer was lost, stored it.
             let find = TurnKind::Find { failure: Box::new(failure), start_over: false };
             self.step = Step::Turn(Turn::new(find, now));
             return;
@@ -301,7 +304,7 @@ impl Upload {
     }
 
     /// Looks for the file in its folder.
-    fn find(&mut self, now: Duration, failure: Failure) {
+    pub(super) fn find(&mut self, now: Duration, failure: Failure) {
         let find = TurnKind::Find { failure: Box::new(failure), start_over: true };
         self.step = Step::Turn(Turn::new(find, now));
     }
@@ -385,7 +388,8 @@ impl Upload {
             self.put_back(no, now, true);
             return self.ask_for_hosts(now, link);
         }
-        if self.given_up(now, &failure, attempt) {
+        if self.given_up(now, link, &failure, attempt) {
+            let failure = self.with_figure(now, failure);
             self.put_back(no, now, false);
             let kind =
                 if failure.class == Class::Protocol { FailedKind::Protocol } else { FailedKind::GaveUp };
@@ -444,14 +448,23 @@ impl Upload {
     }
 
     /// Whether to stop trying. The service's own failures are counted; what never reached it is timed.
-    fn given_up(&self, now: Duration, failure: &Failure, attempts: u32) -> bool {
+    fn given_up(&self, now: Duration, link: &Link, failure: &Failure, attempts: u32) -> bool {
         let quiet =
             self.failing_since.is_some_and(|since| now.saturating_sub(since) >= self.policy.retry_for);
-        if failure.retry_after.is_some_and(|wait| wait > self.policy.retry_for.max(WAIT_MAX)) {
+        if failure.retry_after.is_some_and(|wait| wait > self.policy.throttled_for.max(WAIT_MAX)) {
             return true;
         }
         match failure.class {
-            Class::RateLimited => quiet && self.throttled >= THROTTLED_MAX,
+            Class::RateLimited => {
+                let limit = match failure.retry_after {
+                    None => self.policy.throttled_for,
+                    Some(_) => self.policy.throttled_for.max(WAIT_MAX),
+                };
+                let since = self.throttled_since.unwrap_or(now);
+                // Now, or after the next try, whichever is nearer to the limit.
+                let next = link.ready_at(failure.endpoint).max(now);
+                now.saturating_sub(since) + next.saturating_sub(since) >= limit * 2
+            }
             Class::Connect => quiet,
             // No passing fault, but another upload host may have a better certificate.
             Class::Tls => {
@@ -461,6 +474,19 @@ impl Upload {
             class if is_lost(class) => attempts >= LOST_TRIES_MAX || (quiet && attempts >= 2),
             class => attempts >= self.tries_max(class),
         }
+    }
+
+    /// The failure that ends an upload, with how long it was refused if there were too many requests.
+    fn with_figure(&self, now: Duration, mut failure: Failure) -> Failure {
+        if failure.class == Class::RateLimited {
+            let secs = now.saturating_sub(self.throttled_since.unwrap_or(now)).as_secs();
+            let figure = match failure.retry_after {
+                Some(wait) if secs == 0 => format!("the service asks for a pause of {} s", wait.as_secs()),
+                _ => format!("refused for {secs} s on end, as too many requests"),
+            };
+            failure.message = format!("{figure}; the service said: {}", failure.message);
+        }
+        failure
     }
 
     fn tries_max(&self, class: Class) -> u32 {

@@ -241,6 +241,8 @@ impl Link {
     /// The service refused a slice because there were too many requests.
     pub(super) fn slice_refused(&mut self, flight: &Flight, now: Duration, retry_after: Option<Duration>) {
         self.refused(Endpoint::Slice, now, flight.started, retry_after);
+        // How many slices go out in a second is a question of how many are in flight.
+        self.window.refused(now, flight.started);
     }
 
     /// The service refused a request of `sent_at` because there were too many.
@@ -275,6 +277,12 @@ impl Link {
         match choice {
             SingleUse::Never => false,
             SingleUse::Always => true,
+            // That the usual calls are to pause is no reason to come with another one.
+            SingleUse::Auto
+                if [Endpoint::Create, Endpoint::Slice].iter().any(|&on| self.pacer(on).is_closed(now)) =>
+            {
+                false
+            }
             SingleUse::Auto => {
                 let turn = self.ready_at(Endpoint::Create).saturating_sub(now);
                 let sending = size as f64 / self.goodput().unwrap_or(UPLINK_ASSUMED);

@@ -53,6 +53,11 @@ impl Pacer {
         self.next.saturating_sub(self.interval * (self.burst - 1)).max(self.closed_until)
     }
 
+    /// The service has refused a request and wants a pause.
+    pub(super) fn is_closed(&self, now: Duration) -> bool {
+        self.closed_until > now
+    }
+
     /// Counts a request that goes at `now`.
     pub(super) fn take(&mut self, now: Duration) {
         self.next = self.next.max(now) + self.interval;

@@ -9,6 +9,9 @@ pub struct Policy {
     pub tries_max: u32,
     /// How long to keep trying when nothing at all gets through, counted from the last thing that did.
     pub retry_for: Duration,
+    /// How long to keep trying when the service refuses everything because there are too many requests, and does not
+    /// say how long to wait.
+    pub throttled_for: Duration,
     /// The first pause before a repeated request; it doubles up to `backoff_max`. Half of each is random.
     pub backoff_first: Duration,
     /// The longest pause before a repeated request.
@@ -32,6 +35,7 @@ impl Default for Policy {
         Self {
             tries_max: 6,
             retry_for: Duration::from_secs(60),
+            throttled_for: Duration::from_secs(120),
             backoff_first: Duration::from_millis(500),
             backoff_max: Duration::from_secs(15),
             poll_every: Duration::from_secs(1),

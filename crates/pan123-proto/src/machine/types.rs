@@ -42,7 +42,7 @@ pub struct Digests {
     pub slices: Arc<[Md5]>,
 }
 
-/// One try of one request, unique within an an upload.
+/// One try of one request, unique within an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TryId(pub u64);
 
@@ -199,6 +199,8 @@ pub enum Reply {
 pub enum Record {
     /// The digests.
     Hashed(Digests),
+    /// A request that may store the file by itself, `create` or `single/create`, is about to go out.
+    Asked,
     /// `create` was answered.
     Created {
         /// Names the upload.
@@ -217,6 +219,8 @@ pub enum Record {
     Completing,
     /// What was known of the upload at the service is void; what follows starts anew.
     Restarted,
+    /// The file is stored. The last record, until somebody was told.
+    Done(Completed),
 }
 
 /// News for an observer.
@@ -294,7 +298,7 @@ pub enum Outcome {
 }
 
 /// A finished upload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completed {
     /// The file at the service.
     pub file_id: i64,
@@ -345,19 +349,28 @@ pub enum FailedKind {
 }
 
 impl Failed {
-    pub(super) fn new(kind: FailedKind, failure: Failure, slice_no: Option<u32>, attempts: u32) -> Self {
+    /// `created`: the service knows of the upload, and the journal of what it has.
+    pub(super) fn new(
+        kind: FailedKind,
+        failure: Failure,
+        slice_no: Option<u32>,
+        attempts: u32,
+        created: bool,
+    ) -> Self {
         let resumable = match kind {
             FailedKind::GaveUp | FailedKind::SlowUplink | FailedKind::Login | FailedKind::Protocol => true,
             FailedKind::Refused => {
-                matches!(
-                    failure.class,
-                    crate::Class::NoSpace | crate::Class::Blocked | crate::Class::HostCode
-                )
+                let may_pass = [crate::Class::NoSpace, crate::Class::Blocked, crate::Class::HostCode];
+                // An upload that the service has forgotten is nothing to go on with.
+                (created && failure.class != crate::Class::NotFound) || may_pass.contains(&failure.class)
             }
             FailedKind::Source | FailedKind::Verify => false,
         };
         let class_advice = crate::advice(failure.class, failure.endpoint);
         let advice = match kind {
+            FailedKind::GaveUp if failure.class == crate::Class::Connect && !created => {
+                "check the network, the host name and the proxy settings, and run the same command again"
+            }
             FailedKind::GaveUp if failure.class == crate::Class::Connect => {
                 "check the network, the host name and the proxy settings, and run the same command again: it goes on from the last acknowledged slice"
             }
@@ -365,6 +378,7 @@ impl Failed {
             FailedKind::GaveUp if matches!(failure.class, crate::Class::Tls | crate::Class::RateLimited) => {
                 class_advice
             }
+            FailedKind::GaveUp if !created => "run the same command again",
             FailedKind::GaveUp => "run the same command again: it goes on from the last acknowledged slice",
             FailedKind::SlowUplink => {
                 "use a faster uplink, or stop what else uses this one, and run the same command again"

@@ -8,7 +8,8 @@ use super::{
     policy::Policy,
     slices::{Sent, Slices},
     types::{
-        Action, Call, Digests, Event, FailedKind, Input, Outcome, Record, Stage, Stop, TryId, UploadSpec,
+        Action, Call, Digests, Duplicate, Event, FailedKind, Input, Outcome, Record, Stage, Stop, TryId,
+        UploadSpec,
     },
 };
 use crate::{Class, Endpoint, Failure, SLICE_SIZE_ASSUMED, Slice, SlicePlan};
@@ -27,14 +28,16 @@ pub struct Upload {
     pub(super) remote: Option<Remote>,
     /// Since when nothing has got through: the first failure after the last thing that did.
     pub(super) failing_since: Option<Duration>,
-    /// Refusals for too many requests since the last good answer.
-    pub(super) throttled: u32,
+    /// Since when everything is refused because there are too many requests.
+    pub(super) throttled_since: Option<Duration>,
     /// The service has answered as it should, at least once.
     pub(super) met: bool,
     /// Why it has started over from `create`. Once for each reason.
     pub(super) restarts: Vec<Class>,
     /// A request that stores the file went out and its answer was lost.
     pub(super) unanswered: bool,
+    /// It is on record that a request which may store the file by itself goes out.
+    pub(super) asked: bool,
     /// `single/create` was tried in vain.
     pub(super) single_failed: bool,
     /// Other upload hosts were asked for, because none of those known could be reached.
@@ -120,10 +123,11 @@ impl Upload {
             digests: None,
             remote: None,
             failing_since: None,
-            throttled: 0,
+            throttled_since: None,
             met: false,
             restarts: Vec::new(),
             unanswered: false,
+            asked: false,
             single_failed: false,
             hosts_asked: false,
             misses_alone: Vec::new(),
@@ -138,14 +142,19 @@ impl Upload {
 
     /// An upload that goes on from a journal: what the records say is done is not done again.
     ///
-    /// Records that do not fit each other are passed over; at worst something is sent again.
+    /// Records that do not fit each other are passed over; at worst something is sent again. After
+    /// [`Record::Done`] nothing is left but to say so.
     pub fn resume(spec: UploadSpec, policy: Policy, seed: u64, now: Duration, records: &[Record]) -> Self {
         let mut upload = Self::new(spec, policy, seed);
-        let mut completing = false;
+        let (mut completing, mut completed) = (false, None);
         for record in records {
+            if matches!(record, Record::Created { .. } | Record::Restarted) {
+                upload.asked = false;
+            }
             match record {
                 Record::Hashed(digests) if upload.fits(digests) => upload.digests = Some(digests.clone()),
                 Record::Hashed(_) => {}
+                Record::Asked => upload.asked = true,
                 Record::Created { preupload_id, slice_size, servers } => {
                     upload.remote = upload.remote_for(preupload_id.clone(), *slice_size, servers.clone());
                 }
@@ -159,11 +168,21 @@ impl Upload {
                     upload.remote = None;
                     completing = false;
                 }
+                Record::Done(done) => completed = Some(done.clone()),
             }
         }
-        // The answer to an `upload_complete` of the earlier run may have been lost with it.
-        upload.unanswered = completing;
+        if let Some(done) = completed {
+            upload.finish(Outcome::Completed(done));
+            return upload;
+        }
+        // The answer to the last request of the earlier run may have been lost with it.
+        upload.unanswered = completing || upload.asked;
         upload.step = upload.next_step(now);
+        if upload.asked && upload.digests.is_some() && upload.spec.duplicate == Some(Duplicate::KeepBoth) {
+            // Asking once more would make a second copy, where others are told that the file exists.
+            let words = "an earlier run ended before the service had answered";
+            upload.find(now, Failure::local(Endpoint::Create, Class::NoAnswer, words));
+        }
         upload
     }
 
@@ -289,7 +308,7 @@ impl Upload {
         if turn.flight.is_some() {
             return None;
         }
-        let first_create = turn.kind == TurnKind::Create && turn.failures == 0 && !self.single_failed;
+        let first_create = turn.kind == TurnKind::Create && turn.tries == 0 && !self.single_failed;
         if first_create && link.single_is_better(self.policy.single, self.spec.size, slice_size, now) {
             turn.kind = match link.hosts().first() {
                 Some(server) => TurnKind::Single { server: server.clone() },
@@ -299,6 +318,11 @@ impl Upload {
         let endpoint = turn.kind.endpoint();
         if turn.ready_at.max(link.ready_at(endpoint)) > now {
             return None;
+        }
+        if matches!(turn.kind, TurnKind::Create | TurnKind::Single { .. }) && !self.asked {
+            self.asked = true;
+            self.save(Record::Asked, false);
+            return self.out.pop_front();
         }
         let call = match &turn.kind {
             TurnKind::Create => Call::Create { etag },
@@ -376,7 +400,7 @@ impl Upload {
             return;
         };
         link.moved(key, sent, now);
-        if link.moves(key) && self.throttled == 0 {
+        if link.moves(key) && self.throttled_since.is_none() {
             self.failing_since = None;
         }
     }
@@ -421,7 +445,7 @@ impl Upload {
     }
 
     fn finish_failed(&mut self, kind: FailedKind, failure: Failure, slice_no: Option<u32>, attempts: u32) {
-        let failed = super::types::Failed::new(kind, failure, slice_no, attempts);
+        let failed = super::types::Failed::new(kind, failure, slice_no, attempts, self.remote.is_some());
         self.finish(Outcome::Failed(failed));
     }
 

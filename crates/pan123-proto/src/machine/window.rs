@@ -204,6 +204,13 @@ impl Window {
         }
     }
 
+    /// The service refused a slice that went out at `sent_at`, because there were too many.
+    pub(super) fn refused(&mut self, now: Duration, sent_at: Duration) {
+        if self.eased_at.is_none_or(|at| sent_at >= at) {
+            self.ease(now, self.limit / 2, "the service refused slices as too many requests");
+        }
+    }
+
     /// The gateway gave up on a body that went out at `sent_at` together with others.
     pub(super) fn missed_line(
         &mut self,

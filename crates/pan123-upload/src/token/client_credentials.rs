@@ -130,7 +130,7 @@ impl ClientCredentials {
                 state.saved = stored;
             }
             if let Some(token) = self.usable(state.saved.as_ref(), refused, false) {
-                return Ok(token);
+                return Ok(token.shared());
             }
         }
         let saved = self.fetch().await?;

@@ -107,7 +107,7 @@ impl Inner {
         if !state.unsaved {
             state.pair = Some(self.load().await);
             if let Some(token) = usable(state, refused) {
-                return Ok(token);
+                return Ok(token.shared());
             }
         }
         let pair = state.pair.as_mut().expect("loaded above, or kept because it is unsaved");

@@ -1,4 +1,8 @@
-//! `cargo xtask header`: makes `include/pan123.h` from the crate of the C interface.
+//! `cargo xtask header`: makes `include/pan123.h` from the crate of the C interface, and `docs/c-reference.md` from that.
+
+pub(crate) mod items;
+mod prose;
+mod reference;
 
 use std::{fs, path::Path};
 
@@ -9,30 +13,36 @@ use crate::workspace::Workspace;
 /// What `cargo xtask header` can be told.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Write nothing; fail if the header is not what the source makes it
+    /// Write nothing; fail if the header or the reference is not what the source makes it
     #[arg(long)]
     check: bool,
 }
 
-/// Makes the header, or checks it.
+/// Makes the header and the reference, or checks them.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     let header = generate(&workspace.root.join("crates/pan123-capi"))?;
-    let path = workspace.root.join("include/pan123.h");
-    if options.check {
-        let found = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        return match found.lines().zip(header.lines()).position(|(found, made)| found != made) {
-            None if found == header => Ok(()),
-            line => bail!(
-                "include/pan123.h is not what the source makes it, from line {} on: run cargo xtask header",
-                line.map_or(found.lines().count().min(header.lines().count()), |line| line) + 1
-            ),
-        };
+    let reference = reference::of(&items::read(&header)?)?;
+    for (name, made) in [("include/pan123.h", header), ("docs/c-reference.md", reference)] {
+        let path = workspace.root.join(name);
+        if options.check {
+            let found = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            same(name, &found, &made)?;
+        } else {
+            fs::write(&path, made).with_context(|| format!("write {}", path.display()))?;
+        }
     }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(&path, header).with_context(|| format!("write {}", path.display()))
+    Ok(())
+}
+
+/// Fails, and says where, if a file is not what it should be.
+fn same(name: &str, found: &str, made: &str) -> anyhow::Result<()> {
+    let line = match found.lines().zip(made.lines()).position(|(found, made)| found != made) {
+        None if found == made => return Ok(()),
+        None => found.lines().count().min(made.lines().count()),
+        Some(line) => line,
+    };
+    bail!("{name} is not what the source makes it, from line {} on: run cargo xtask header", line + 1)
 }
 
 /// The header's text.

@@ -1,0 +1,121 @@
+//! Refusals for too many requests.
+
+use super::*;
+
+#[test]
+fn a_rate_limit_slows_down_and_does_not_use_up_tries() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    for _ in 0..8 {
+        bench.fail(Class::RateLimited);
+        assert_eq!(bench.outcome, None);
+    }
+    bench.reply(Reply::SliceTaken);
+    bench.reply(STORED);
+    bench.completed();
+    assert!(bench.now >= Duration::from_secs(8));
+}
+
+#[test]
+fn a_rate_limit_is_told_with_its_try_and_its_pause() {
+    let mut bench = Bench::new(1);
+    (0..3).for_each(|_| drop(bench.fail(Class::RateLimited)));
+    bench.create();
+    (0..3).for_each(|_| drop(bench.fail(Class::RateLimited)));
+    let (tries, waits): (Vec<u32>, Vec<u64>) = bench.retries.iter().copied().unzip();
+    assert_eq!(tries, [1, 2, 3, 1, 2, 3]);
+    assert!(waits.iter().all(|&wait| wait >= 1000), "{waits:?}");
+    while bench.outcome.is_none() {
+        bench.fail(Class::RateLimited);
+    }
+    assert_eq!(bench.failed().attempts as usize, bench.retries.len() - 3 + 1);
+}
+
+#[test]
+fn a_rate_limit_without_end_is_given_up_after_two_minutes() {
+    for sliced in [false, true] {
+        let mut bench = Bench::new(1);
+        if sliced {
+            bench.create();
+        }
+        while bench.outcome.is_none() {
+            bench.fail(Class::RateLimited);
+        }
+        let failed = bench.failed();
+        let secs = bench.now.as_secs();
+        assert!((105..=135).contains(&secs), "{secs} s");
+        assert!(failed.resumable && failed.kind == FailedKind::GaveUp, "{failed:?}");
+        assert!((5..=20).contains(&failed.attempts), "{} tries", failed.attempts);
+        let figure = format!("refused for {secs} s on end");
+        assert!(failed.failure.message.contains(&figure), "{}", failed.failure.message);
+    }
+}
+
+#[test]
+fn pauses_that_the_service_asks_for_are_kept_for_ten_minutes() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    while bench.outcome.is_none() {
+        let (id, _) = bench.call();
+        let retry_after = Some(Duration::from_secs(50));
+        let failure = Failure { retry_after, ..failure(Endpoint::Slice, Class::RateLimited) };
+        bench.tell(Input::Failed { id, failure, sent: 0 });
+        bench.drain();
+    }
+    assert_eq!((bench.now.as_secs(), bench.failed().attempts), (600, 13));
+}
+
+#[test]
+fn a_wait_of_hours_is_not_waited_silently() {
+    let mut bench = Bench::new(1);
+    let (id, _) = bench.call();
+    let retry_after = Some(Duration::from_secs(7200));
+    let failure = Failure { retry_after, ..failure(Endpoint::Create, Class::RateLimited) };
+    bench.tell(Input::Failed { id, failure, sent: 0 });
+    bench.drain();
+    assert_eq!(bench.failed().kind, FailedKind::GaveUp);
+}
+
+#[test]
+fn a_pause_that_one_upload_is_asked_for_holds_that_call_of_all_and_no_other_call() {
+    let mut link = Link::new(LinkPolicy::default());
+    let now = Duration::from_secs(5);
+    let hold = Duration::from_secs(40);
+    let begin = |link: &mut Link, number: u64| {
+        let mut upload = Upload::new(spec(1), Policy::default(), number);
+        let (digests, now) = (digests(&spec(1), SLICE), now + Duration::from_secs(2 * number));
+        assert!(std::iter::from_fn(|| upload.poll(now, link)).any(|it| matches!(it, Action::Hash { .. })));
+        upload.handle(now, link, Input::Hashed(digests));
+        let id = sent(&mut upload, link, now, |call| matches!(call, Call::Create { .. })).unwrap();
+        upload.handle(now, link, Input::Replied { id, reply: created(SLICE) });
+        upload
+    };
+    let is_slice = |call: &Call| matches!(call, Call::Slice { .. });
+    let mut first = begin(&mut link, 0);
+    let id = sent(&mut first, &mut link, now, is_slice).unwrap();
+    let mut second = begin(&mut link, 1);
+    let refused_at = now + Duration::from_secs(3);
+    let failure = Failure { retry_after: Some(hold), ..failure(Endpoint::Slice, Class::RateLimited) };
+    first.handle(refused_at, &mut link, Input::Failed { id, failure, sent: 0 });
+
+    for upload in [&mut first, &mut second] {
+        assert_eq!(sent(upload, &mut link, refused_at + hold / 2, is_slice), None);
+        assert_eq!(upload.wake_at(&link), Some(refused_at + hold));
+    }
+    // A third one may still be created, as one that is sliced, and holds back with its slice.
+    let mut third = begin(&mut link, 5);
+    assert_eq!(sent(&mut third, &mut link, refused_at + hold - Duration::from_secs(1), is_slice), None);
+    assert!(sent(&mut second, &mut link, refused_at + hold, is_slice).is_some());
+}
+
+/// Polls to the end and returns the request that went out, if any; it has to be of this kind.
+fn sent(upload: &mut Upload, link: &mut Link, now: Duration, wanted: fn(&Call) -> bool) -> Option<TryId> {
+    let mut sent = None;
+    while let Some(action) = upload.poll(now, link) {
+        if let Action::Send { id, call } = action {
+            assert!(wanted(&call) && sent.is_none(), "{call:?}");
+            sent = Some(id);
+        }
+    }
+    sent
+}

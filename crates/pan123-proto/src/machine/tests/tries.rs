@@ -1,0 +1,94 @@
+//! What is tried again: where, how often, and after which wait.
+
+use super::*;
+
+#[test]
+fn a_slice_is_tried_again_on_another_server_and_given_up_after_its_tries() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    let mut servers: Vec<Arc<str>> = vec![];
+    while bench.outcome.is_none() {
+        let Call::Slice { server, .. } = bench.fail(Class::Server) else { panic!() };
+        servers.push(server);
+    }
+    assert_eq!(servers.len(), 6);
+    assert_ne!(servers[0], servers[1]);
+    let failed = bench.failed();
+    assert_eq!((failed.kind, failed.attempts, failed.slice_no), (FailedKind::GaveUp, 6, Some(1)));
+    assert!(failed.resumable);
+    assert_eq!(bench.retries.len(), 5);
+}
+
+#[test]
+fn an_outage_is_waited_out_for_as_long_as_asked() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    while bench.outcome.is_none() {
+        bench.fail(Class::Connect);
+    }
+    assert_eq!(bench.failed().kind, FailedKind::GaveUp);
+    assert!(bench.now >= Duration::from_secs(60) && bench.now < Duration::from_secs(90), "{:?}", bench.now);
+}
+
+#[test]
+fn an_upload_that_waited_long_for_its_turn_is_not_given_up_at_its_first_failure() {
+    let mut bench = Bench::new(1);
+    bench.link.take(Endpoint::Create, Duration::ZERO);
+    bench.drain();
+    bench.now = Duration::from_secs(3600);
+    bench.fail(Class::Connect);
+    assert_eq!(bench.outcome, None);
+    bench.create();
+}
+
+#[test]
+fn a_slice_that_breaks_again_and_again_is_tried_on_while_bytes_leave() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    let mut breaks = 0;
+    while bench.outcome.is_none() {
+        let (id, _) = bench.call();
+        for second in 0..40u64 {
+            bench.now += Duration::from_secs(1);
+            bench.tell(Input::Moved { id, sent: 4_000_000 + 400_000 * second });
+        }
+        bench.tell(Input::Failed {
+            id,
+            failure: failure(Endpoint::Slice, Class::Interrupted),
+            sent: 20_000_000,
+        });
+        bench.drain();
+        breaks += 1;
+    }
+    assert_eq!(bench.failed().kind, FailedKind::GaveUp);
+    assert_eq!(breaks, 20, "and not for ever");
+}
+
+#[test]
+fn other_hosts_are_asked_for_once_and_not_having_them_ends_nothing() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    (0..3).for_each(|_| drop(bench.fail(Class::Connect)));
+    assert_eq!(bench.fail(Class::Refused), Call::Domain);
+    for _ in 0..4 {
+        assert!(matches!(bench.fail(Class::Connect), Call::Slice { .. }));
+    }
+    bench.reply(Reply::SliceTaken);
+    bench.reply(STORED);
+    bench.completed();
+}
+
+#[test]
+fn words_of_a_slow_body_about_one_that_was_fast_are_a_failure_of_the_server() {
+    let mut bench = Bench::new(1);
+    bench.create();
+    for _ in 0..6 {
+        let (id, call) = bench.call();
+        assert!(matches!(call, Call::Slice { .. }));
+        bench.now += Duration::from_secs(1);
+        bench.tell(Input::Failed { id, failure: failure(Endpoint::Slice, Class::BodyTimeout), sent: SLICE });
+        bench.drain();
+    }
+    let failed = bench.failed();
+    assert_eq!((failed.kind, failed.failure.class, failed.attempts), (FailedKind::GaveUp, Class::Server, 6));
+}
