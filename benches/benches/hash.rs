@@ -63,6 +63,7 @@ fn main() {
     let mut cpu = settings(Criterion::default().with_measurement(CpuTime));
     let data = random(64 * MIB);
     one_stream(&mut cpu, &data);
+    short_pieces(&mut cpu, &data[..MIB]);
     long_stream(&mut cpu, &data);
     buffers(&mut cpu, &data);
     cpu.final_summary();
@@ -139,6 +140,28 @@ fn one_stream(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
     }
 }
 
+/// One stream that comes in short pieces, with slices that end within blocks.
+fn short_pieces(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
+    for piece in [1, 64] {
+        group(criterion, "peer-md-5", data.len()).bench_function(format!("etag_in_pieces_of_{piece}"), |b| {
+            b.iter(|| {
+                let mut md5 = md5::Md5::new();
+                data.chunks(piece).for_each(|piece| md5.update(piece));
+                black_box(md5.finalize())
+            });
+        });
+        let kernel = Kernel::best();
+        let case = format!("one_pass_in_pieces_of_{piece}");
+        group(criterion, kernel.name(), data.len()).bench_function(case, |b| {
+            b.iter(|| {
+                let mut pass = OnePass::with_kernel(slice_size(256 * KIB + 1), kernel);
+                data.chunks(piece).for_each(|piece| pass.update(piece));
+                black_box(pass.finish())
+            });
+        });
+    }
+}
+
 /// One pass over 1 GiB in slices of 16 MiB, next to the fastest etag alone. More rivals would take minutes.
 fn long_stream(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
     const LEN: usize = 1 << 30;
@@ -158,7 +181,10 @@ fn long_stream(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
 
 fn buffers(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
     let mut random = fastrand::Rng::with_seed(123);
-    let cases: [(&str, Vec<usize>); 9] = [
+    let cases: [(&str, Vec<usize>); 12] = [
+        ("1_of_16", vec![16]),
+        ("33_of_4_kib", vec![4 * KIB; 33]),
+        ("1000_of_1000", vec![1000; 1000]),
         ("1_of_16_mib", vec![16 * MIB]),
         ("2_of_16_mib", vec![16 * MIB; 2]),
         ("10000_of_4_kib", vec![4 * KIB; 10_000]),
@@ -200,6 +226,8 @@ fn buffers(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
 fn files(criterion: &mut Criterion, data: &[u8]) {
     let mut random = fastrand::Rng::with_seed(123);
     let cases = [
+        ("1_of_4_kib", vec![4 * KIB]),
+        ("10000_of_1_kib", vec![KIB; 10_000]),
         ("10000_of_4_kib", vec![4 * KIB; 10_000]),
         ("1000_of_100_kib", vec![100 * KIB; 1000]),
         ("100_of_4_mib", vec![4 * MIB; 100]),
@@ -229,7 +257,7 @@ fn files(criterion: &mut Criterion, data: &[u8]) {
                     .expect("the kernel is given"),
             });
         });
-        if let [len] = lens[..] {
+        if let [len @ (MIB..)] = lens[..] {
             // The same kernel over as many bytes in memory, which the file should not be far from.
             group(criterion, best.name(), len).bench_function(format!("memory_{name}"), |b| {
                 b.iter(|| {
@@ -242,8 +270,12 @@ fn files(criterion: &mut Criterion, data: &[u8]) {
     }
 }
 
-/// Reads all files on as many threads as [`hash_many`] has.
+/// Reads all files on as many threads as [`hash_many`] has, but a single one where it is called.
 fn read_all(paths: &[PathBuf]) {
+    if let [path] = paths {
+        black_box(fs::read(path).expect("a file"));
+        return;
+    }
     let threads = thread::available_parallelism().map_or(1, usize::from).min(4).min(paths.len());
     let next = AtomicUsize::new(0);
     let work = || {

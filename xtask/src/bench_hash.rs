@@ -209,6 +209,17 @@ impl Report {
                 );
             }
         }
+        for piece in [1, 64] {
+            let ours = self.speed(best, &format!("one_pass_in_pieces_of_{piece}"));
+            if let (Some(ours), Some(plain)) =
+                (ours, self.speed("peer-md-5", &format!("etag_in_pieces_of_{piece}")))
+            {
+                println!(
+                    "in pieces of {piece}: one pass with {best} / etag alone with md-5 = {:.2}",
+                    ours / plain
+                );
+            }
+        }
         for Case { kernel, case, mb_per_sec, .. } in &self.cases {
             let plain = self.speed("peer-md-5", case);
             if let (Some(plain), false, true) = (plain, is_peer(kernel), case.starts_with("buffers_")) {
@@ -216,6 +227,7 @@ impl Report {
             }
         }
         for case in [
+            "files_10000_of_1_kib",
             "files_10000_of_4_kib",
             "files_1000_of_100_kib",
             "files_100_of_4_mib",
@@ -225,6 +237,10 @@ impl Report {
             if let (Some(ours), Some(read)) = (self.speed(best, case), self.speed("peer-read", case)) {
                 println!("{case}: {best} / reading alone = {:.2}", ours / read);
             }
+        }
+        let small = |kernel| self.speed(kernel, "files_1_of_4_kib");
+        if let (Some(ours), Some(plain)) = (small(best), small("peer-md-5")) {
+            println!("one file of 4 KiB: {best} / read and md-5 = {:.2}", ours / plain);
         }
         let file = self.speed(best, "files_1_of_256_mib");
         let memory = self.speed(best, "memory_1_of_256_mib");

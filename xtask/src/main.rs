@@ -15,6 +15,7 @@ mod fuzz;
 mod header;
 mod links;
 mod measure;
+mod miri;
 mod picture;
 mod process;
 mod raw_writer;
@@ -55,6 +56,8 @@ enum Task {
     Links(links::Options),
     /// Many small files and one large one with random faults, the client watched and every byte compared.
     Soak(soak::Options),
+    /// Run tests of `pan123-hash` under Miri, which finds undefined behaviour.
+    Miri,
     /// Record the program at work for the README.
     Picture,
     /// Run the upload state machine in virtual time: goodput over links, random schedules of faults, scale.
@@ -80,6 +83,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Links(options) => links::run(&options),
         Task::Soak(options) => soak::run(&options),
+        Task::Miri => miri::run(),
         Task::Picture => picture::run(),
         Task::Simulate(options) => simulate::run_task(&options),
         Task::Swift(options) => swift::run(&options),

@@ -40,6 +40,7 @@ const STEPS: &[Step] = &[
         "env", "RUSTC_BOOTSTRAP=1", "RUSTFLAGS=-Zsanitizer=address", "CARGO_TARGET_DIR=target/sanitizer", "cargo", "test",
         "--target", "x86_64-unknown-linux-gnu", "--package", "pan123-hash", "--lib", "--tests",
     ]),
+    step("miri", Full, &[], 30, &["cargo", "run", "--quiet", "--package", "xtask", "--", "miri"]),
     step("aarch64", Full, &[], 60, &["cargo", "run", "--quiet", "--package", "xtask", "--", "aarch64"]),
     step("bench hash", Full, &[], 30, &["cargo", "run", "--quiet", "--package", "xtask", "--", "bench", "hash", "--quick"]),
     step("C library", Full, &[GXX, ABIGAIL, PKG_CONFIG, CMAKE], 60, &["cargo", "xtask", "capi"])

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 ///
 /// Those of [`FileInput::open`] and [`hash_input`], with the path, and
 /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when, at the end, the path does not name the file any
-/// more that was read.
+/// more that was read. Up to 256 KiB, which are read at once, only a rename that sets the time of the last change shows.
 pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, Error> {
     let path = path.as_ref();
     let hash = || {

@@ -378,3 +378,6 @@ fn open_error(error: io::Error) -> Error {
     }
     read_error(error, "open the file")
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,15 @@ fn one_to_forty_buffers_of_random_lengths() {
 }
 
 #[test]
+fn somewhat_more_buffers_than_lanes() {
+    for count in 17..=66 {
+        check(&vec![random(1000); count], 1 << 30);
+        let buffers: Vec<_> = (0..count).map(|_| random(fastrand::usize(..5000))).collect();
+        check(&buffers, 1 << 30);
+    }
+}
+
+#[test]
 fn lengths_around_each_boundary() {
     let lens = (0..=300).chain([511, 512, 513, 65_535, 65_536, 65_537, 1 << 20]);
     let buffers: Vec<_> = lens.map(random).collect();
