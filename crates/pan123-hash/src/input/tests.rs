@@ -13,7 +13,7 @@ fn disturbed(disturb: impl Fn(&Path)) -> Result<(), Error> {
     // Until the clock of the file system has moved on: a change within one step of it may not show.
     for _ in 0..1_000_000 {
         fs::write(dir.path().join("clock"), b"").expect("a temporary file");
-        let clock = rustix::fs::stat(&dir.path().join("clock")).expect("it was just written");
+        let clock = rustix::fs::stat(dir.path().join("clock")).expect("it was just written");
         if times(&clock)[1] > times(&stat)[1] {
             break;
         }
