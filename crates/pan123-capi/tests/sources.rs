@@ -248,7 +248,7 @@ fn uploads_and_slices_fail_with_the_code_of_the_callback_that_failed() {
 fn an_upload_asks_for_large_pieces() {
     const SIZE: usize = 20 << 20;
     let dir = tempfile::tempdir().unwrap();
-    let emulator = Emulator::start(Options { slice_size: 1500, ..Options::new(dir.path()) }).unwrap();
+    let emulator = Emulator::start(Options::new(dir.path())).unwrap();
     let base = CString::new(emulator.base_url()).unwrap();
     let token = CString::new(emulator.token()).unwrap();
     let asked = AtomicUsize::new(0);
