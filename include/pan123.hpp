@@ -210,7 +210,7 @@ enum class errc : pan123_status {
 enum class Band { misuse = 1, stopped = 20, host_code = 30, this_machine = 100, network = 200, service_failed = 300,
                   service_refused = 400, defect = 900 };
 
-/// The band of a code.
+/// The band of a code that is not PAN123_OK, which is in none.
 inline Band band_of(pan123_status code) noexcept
 {
     for (Band band : {Band::defect, Band::service_refused, Band::service_failed, Band::network, Band::this_machine,
@@ -271,7 +271,8 @@ public:
     }
     bool equivalent(int code, const std::error_condition &condition) const noexcept override
     {
-        if (condition.category() == band_category()) return static_cast<int>(band_of(code)) == condition.value();
+        if (condition.category() == band_category())
+            return code != PAN123_OK && static_cast<int>(band_of(code)) == condition.value();
         return default_error_condition(code) == condition;
     }
 };
@@ -310,8 +311,11 @@ public:
     operator std::error_code() const noexcept { return {static_cast<int>(code_), category()}; }
     friend bool operator==(const Error &error, errc code) noexcept { return error.code() == code; }
     friend bool operator!=(const Error &error, errc code) noexcept { return error.code() != code; }
-    friend bool operator==(const Error &error, Band band) noexcept { return band_of(error.code_) == band; }
-    friend bool operator!=(const Error &error, Band band) noexcept { return band_of(error.code_) != band; }
+    friend bool operator==(const Error &error, Band band) noexcept
+    {
+        return error.code_ != PAN123_OK && band_of(error.code_) == band;
+    }
+    friend bool operator!=(const Error &error, Band band) noexcept { return !(error == band); }
 
     /// PAN123_F_MESSAGE, or the code's name if there is no message.
     std::string_view message() const & noexcept
@@ -415,8 +419,11 @@ public:
     T &operator*() & noexcept { return value(); }
     const T &operator*() const & noexcept { return value(); }
     T operator*() && { return std::move(value()); }
-    T *operator->() noexcept { return &value(); }
-    const T *operator->() const noexcept { return &value(); }
+    T *operator->() & noexcept { return &value(); }
+    const T *operator->() const & noexcept { return &value(); }
+    /// Give it a name first: what is asked of it would be a view into what is gone.
+    void operator->() && = delete;
+    void operator->() const && = delete;
     Error &error() & noexcept { return has_value() ? (detail::not_there(), *std::get_if<1>(&state_)) : *std::get_if<1>(&state_); }
     const Error &error() const & noexcept { return const_cast<Expected *>(this)->error(); }
     Error error() && noexcept { return std::move(error()); }
@@ -530,6 +537,8 @@ class Until {
 public:
     Until() noexcept {}
     Until(const Stop &stop) noexcept : stop_(stop.get()) {}
+    /// It has to be there as long as the call: give it a name.
+    Until(const Stop &&) = delete;
 #if defined(__cpp_lib_jthread)
     Until(std::stop_token token)
     {

@@ -3,6 +3,7 @@ package pan123
 import (
 	"context"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"pan123/internal/abi"
@@ -11,12 +12,14 @@ import (
 // Client is one account of the service, with its limits and connections. Make one, and use it for all uploads, from any
 // number of goroutines.
 type Client struct {
-	lib library
-	p   abi.Ptr
-	hub *hub
+	lib    library
+	handle *handle
+	hub    *hub
 	// Ends what the callbacks of the client were given as their context.
 	cancelCallbacks context.CancelFunc
 	callbackErrors  []*lastError
+	// Close cancels what is under way.
+	isClosing atomic.Bool
 }
 
 // closeWithin is how long Close waits for callbacks. They are told to stop, so it is for those that do not listen.
@@ -44,16 +47,15 @@ func NewClient(options Options) (*Client, error) {
 		return nil, err
 	}
 	type parts struct {
-		lib    library
-		p      abi.Ptr
+		handle *handle
 		hub    *hub
 		cancel context.CancelFunc
 	}
 	runtime.AddCleanup(c, func(of parts) {
 		of.cancel()
 		of.hub.close()
-		of.lib.ClientFree(of.p)
-	}, parts{lib, c.p, c.hub, cancel})
+		of.handle.letGo()
+	}, parts{c.handle, c.hub, cancel})
 	return c, nil
 }
 
@@ -82,25 +84,37 @@ func (c *Client) make(settings *settings, options Options, callbacks context.Con
 	if err != nil {
 		return err
 	}
-	if c.p, status, e = lib.ClientNew(settings.p, tokens, transport, hub.queue); status != abi.OK {
+	p, status, e := lib.ClientNew(settings.p, tokens, transport, hub.queue)
+	if status != abi.OK {
 		hub.close()
 		return lib.fail(status, e)
 	}
-	c.hub = hub
+	c.hub, c.handle = hub, &handle{p: p, free: lib.ClientFree}
 	return nil
 }
 
 // Close ends the client: it cancels what is under way, waits until the library runs nothing for it any more, and ends
-// its threads. Everything that was made with it answers ErrShutdown from then on. Closing again does nothing.
+// its threads and closes its connections. What was under way, and all that is begun with the client from then on, fails
+// with ErrShutdown; an upload that was under way with ErrCancelled too, and its Wait, Progress and Export still answer.
+// Closing again does nothing.
 //
 // It fails with ErrTimeout if a callback, for example a ReadAt, has not returned for five seconds; its uploads are over
-// all the same. It fails with ErrWouldDeadlock in a callback.
+// all the same, and closing again waits for it again. It fails with ErrWouldDeadlock in a callback.
 func (c *Client) Close() error {
 	if err := c.ready(); err != nil {
 		return err
 	}
+	if err := c.lib.mayWait(); err != nil {
+		return err
+	}
+	c.isClosing.Store(true)
+	// Cancels all before the callbacks fail for want of a context, so that nothing fails with their errors.
+	err := c.shutdown(true, 0)
 	c.cancelCallbacks()
-	return c.end(c.shutdown(true, closeWithin))
+	if codeOf(err) == ErrTimeout {
+		err = c.shutdown(true, closeWithin)
+	}
+	return c.end(err)
 }
 
 // Shutdown ends the client as Close does, but lets what is under way come to its end first. When ctx is done before, it
@@ -126,8 +140,12 @@ func (c *Client) Shutdown(ctx context.Context) error {
 }
 
 func (c *Client) shutdown(cancel bool, within time.Duration) error {
-	status, e := c.lib.ClientShutdown(c.ptr(), cancel, within.Milliseconds())
-	runtime.KeepAlive(c)
+	p := c.handle.use()
+	if p == nil {
+		return nil
+	}
+	defer c.handle.done()
+	status, e := c.lib.ClientShutdown(p, cancel, within.Milliseconds())
 	return c.lib.fail(status, e)
 }
 
@@ -138,21 +156,37 @@ func (c *Client) end(err error) error {
 	c.cancelCallbacks()
 	c.hub.close()
 	<-c.hub.ended
+	if err == nil {
+		c.hub.letGo()
+		c.handle.letGo()
+	}
+	runtime.KeepAlive(c)
 	return err
 }
 
 // ready says whether the client can be used at all.
 func (c *Client) ready() error {
-	if c == nil || c.p == nil {
+	if c == nil || c.handle == nil {
 		return misuse("the client was not made with NewClient")
 	}
 	return nil
 }
 
-// ptr is the library's client, for one call, after which c must be kept alive.
-func (c *Client) ptr() abi.Ptr {
-	stress()
-	return c.p
+// use returns the library's client for one call, which done ends.
+func (c *Client) use() (abi.Ptr, error) {
+	if err := c.ready(); err != nil {
+		return nil, err
+	}
+	if p := c.handle.use(); p != nil {
+		return p, nil
+	}
+	return nil, &Error{Code: ErrShutdown, Message: "the client was closed"}
+}
+
+func (c *Client) done() {
+	c.handle.done()
+	// Until here, because callbacks that are under way lose their context with it.
+	runtime.KeepAlive(c)
 }
 
 // explain adds to an error what the client's own callbacks returned, if it speaks of that.

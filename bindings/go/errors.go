@@ -27,7 +27,7 @@ const (
 	ErrUnknownNumber Code = abi.E_UNKNOWN_NUMBER
 	// Not now: for example Resume of an upload that runs.
 	ErrWrongState Code = abi.E_WRONG_STATE
-	// A call that waits was made by a callback, for example Close by a TokenFunc.
+	// A call that waits was made by a callback, for example Close or Upload by a TokenFunc.
 	ErrWouldDeadlock Code = abi.E_WOULD_DEADLOCK
 	// The process was forked by something other than package os/exec.
 	ErrForked Code = abi.E_FORKED
@@ -35,13 +35,14 @@ const (
 	ErrNotSupported Code = abi.E_NOT_SUPPORTED
 	// The time given to a wait is over.
 	ErrTimeout Code = abi.E_TIMEOUT
-	// Cancelled as asked. If a context did it, errors.Is(err, context.Canceled) or context.DeadlineExceeded holds too.
+	// Cancelled as asked. If a context did it, errors.Is(err, context.Canceled) or context.DeadlineExceeded holds too; if
+	// Close did it, ErrShutdown does.
 	ErrCancelled Code = abi.E_CANCELLED
 	// Paused as asked.
 	ErrPaused Code = abi.E_PAUSED
 	// The client was closed.
 	ErrShutdown Code = abi.E_SHUTDOWN
-	// Code of yours panicked, or answered with something impossible.
+	// Code of yours panicked (see PanicError), or answered with something impossible.
 	ErrCallback Code = abi.E_CALLBACK
 	// A plugin cannot be loaded, or failed to open.
 	ErrPlugin Code = abi.E_PLUGIN
@@ -144,8 +145,8 @@ func (e *Error) Is(target error) bool {
 	return ok && code == e.Code
 }
 
-// Unwrap returns what is behind the error on the Go side: why the context was cancelled, or what your own source, token
-// source or transport returned.
+// Unwrap returns what is behind the error on the Go side: why the context was cancelled, what your own source, token
+// source or transport returned, a *PanicError if it panicked, or ErrShutdown.
 func (e *Error) Unwrap() []error { return e.causes }
 
 // newError reads an error object of the library, and frees it.

@@ -113,12 +113,12 @@ func newEvent(ev *abi.Event) Event {
 }
 
 // Events are the upload's news from where the last loop over them ended. A loop ends after the last event of a run, or
-// at once if nothing runs and none is left. It need not be read: progress that waits is brought up to date, and of other
+// at once if nothing runs and none is left, or if it would have to wait in a callback. It need not be read: progress that waits is brought up to date, and of other
 // events the oldest are left out when a thousand wait. Two loops at a time share the events.
 func (u *Upload) Events() iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		for {
-			event, ok := u.mail.next()
+			event, ok := u.mail.next(u.client.lib.mayWait)
 			if !ok || !yield(event) || event.Kind >= EventCompleted {
 				return
 			}
@@ -161,12 +161,12 @@ func (m *mailbox) put(event Event) {
 	m.arrived.Broadcast()
 }
 
-// next waits for an event; false if none will come.
-func (m *mailbox) next() (Event, bool) {
+// next waits for an event; false if none will come, or it may not wait.
+func (m *mailbox) next(mayWait func() error) (Event, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for len(m.events) == 0 {
-		if !m.isOpen {
+		if !m.isOpen || mayWait() != nil {
 			return Event{}, false
 		}
 		m.arrived.Wait()

@@ -4,6 +4,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"weak"
 
 	"pan123/internal/abi"
 )
@@ -24,6 +25,8 @@ type hub struct {
 	mu      sync.Mutex
 	last    uint64
 	running map[uint64]*Upload
+	// Uploads that are paused hold on to the library's client.
+	paused map[uint64]weak.Pointer[Upload]
 }
 
 func newHub(lib library) (*hub, error) {
@@ -31,7 +34,7 @@ func newHub(lib library) (*hub, error) {
 	if status != abi.OK {
 		return nil, lib.fail(status, e)
 	}
-	h := &hub{lib: lib, queue: queue, ended: make(chan struct{}), running: map[uint64]*Upload{}}
+	h := &hub{lib: lib, queue: queue, ended: make(chan struct{}), running: map[uint64]*Upload{}, paused: map[uint64]weak.Pointer[Upload]{}}
 	if handle, status := lib.QueueHandle(queue); status == abi.OK {
 		h.file = pollable(handle)
 	}
@@ -104,6 +107,32 @@ func (h *hub) add(upload *Upload) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.running[upload.id] = upload
+	delete(h.paused, upload.id)
+}
+
+// pause remembers an upload that may be resumed.
+func (h *hub) pause(upload *Upload) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, other := range h.paused {
+		if other.Value() == nil {
+			delete(h.paused, id)
+		}
+	}
+	h.paused[upload.id] = weak.Make(upload)
+}
+
+// letGo has uploads that are paused let go of the library's client, which was closed.
+func (h *hub) letGo() {
+	h.mu.Lock()
+	paused := h.paused
+	h.paused = map[uint64]weak.Pointer[Upload]{}
+	h.mu.Unlock()
+	for _, upload := range paused {
+		if upload := upload.Value(); upload != nil {
+			upload.letGo()
+		}
+	}
 }
 
 func (h *hub) remove(upload *Upload) {

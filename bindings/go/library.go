@@ -75,6 +75,13 @@ func (lib library) stoppable(ctx context.Context, call func(stop abi.Ptr) (int32
 	return because(ctx, lib.fail(status, e))
 }
 
+// mayWait says whether a call may wait here: not in a callback, whose return the library may be waiting for itself. It
+// asks a call that would wait, but has nothing to do.
+func (lib library) mayWait() error {
+	_, status, e := lib.Hash(nil, 0, 0, nil)
+	return lib.fail(status, e)
+}
+
 // usable says whether a call may begin under ctx.
 func usable(ctx context.Context) error {
 	if ctx == nil {

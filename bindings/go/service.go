@@ -2,7 +2,6 @@ package pan123
 
 import (
 	"context"
-	"runtime"
 	"time"
 
 	"pan123/internal/abi"
@@ -145,7 +144,7 @@ type Completed struct {
 
 // Token gets the access token that requests are made with, from wherever the client has it.
 func (c *Client) Token(ctx context.Context) (token Token, err error) {
-	err = c.ask(ctx, func(stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) { return c.lib.Token(c.ptr(), stop) },
+	err = c.ask(ctx, func(p, stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) { return c.lib.Token(p, stop) },
 		func(r abi.Ptr) {
 			token.Value, _ = c.lib.ResultStr(r, abi.F_TOKEN, 0)
 			if ms := c.lib.ResultI64(r, abi.F_EXPIRES_UNIX_MS, 0); ms != 0 {
@@ -157,7 +156,7 @@ func (c *Client) Token(ctx context.Context) (token Token, err error) {
 
 // Domain asks for upload hosts, for Single.
 func (c *Client) Domain(ctx context.Context) (servers []string, err error) {
-	err = c.ask(ctx, func(stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) { return c.lib.Domain(c.ptr(), stop) },
+	err = c.ask(ctx, func(p, stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) { return c.lib.Domain(p, stop) },
 		func(r abi.Ptr) { servers = c.lib.list(r, abi.F_SERVER) })
 	return servers, err
 }
@@ -170,8 +169,8 @@ func (c *Client) Create(
 	if size < 0 {
 		return Created{}, misuse("the size is %d; it is the number of bytes", size)
 	}
-	err = c.askWith(ctx, options, func(o, stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) {
-		return c.lib.Create(c.ptr(), parentID, name, etag, uint64(size), o, stop)
+	err = c.askWith(ctx, options, func(p, o, stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) {
+		return c.lib.Create(p, parentID, name, etag, uint64(size), o, stop)
 	}, func(r abi.Ptr) {
 		created = Created{
 			Reused: c.lib.ResultI64(r, abi.F_REUSED, 0) != 0, FileID: c.lib.ResultI64(r, abi.F_FILE_ID, 0),
@@ -186,8 +185,8 @@ func (c *Client) Create(
 // UploadSlice sends one slice from memory; send several from several goroutines. One request, not repeated. A slice that
 // the service has already is no error.
 func (c *Client) UploadSlice(ctx context.Context, slice Slice, data []byte) error {
-	return c.slice(ctx, slice, func(no uint32, stop abi.Ptr) (int32, abi.Ptr) {
-		return c.lib.Slice(c.ptr(), slice.Server, slice.PreuploadID, no, slice.MD5, data, stop)
+	return c.slice(ctx, slice, func(p abi.Ptr, no uint32, stop abi.Ptr) (int32, abi.Ptr) {
+		return c.lib.Slice(p, slice.Server, slice.PreuploadID, no, slice.MD5, data, stop)
 	})
 }
 
@@ -204,8 +203,8 @@ func (c *Client) UploadSliceFrom(ctx context.Context, slice Slice, source Source
 		return err
 	}
 	defer c.lib.SourceFree(s)
-	err = c.slice(ctx, slice, func(no uint32, stop abi.Ptr) (int32, abi.Ptr) {
-		return c.lib.SliceFrom(c.ptr(), slice.Server, slice.PreuploadID, no, slice.MD5, s, uint64(offset),
+	err = c.slice(ctx, slice, func(p abi.Ptr, no uint32, stop abi.Ptr) (int32, abi.Ptr) {
+		return c.lib.SliceFrom(p, slice.Server, slice.PreuploadID, no, slice.MD5, s, uint64(offset),
 			uint64(length), stop)
 	})
 	if reader != nil {
@@ -214,23 +213,25 @@ func (c *Client) UploadSliceFrom(ctx context.Context, slice Slice, source Source
 	return err
 }
 
-func (c *Client) slice(ctx context.Context, slice Slice, send func(no uint32, stop abi.Ptr) (int32, abi.Ptr)) error {
-	if err := c.ready(); err != nil {
+func (c *Client) slice(ctx context.Context, slice Slice, send func(p abi.Ptr, no uint32, stop abi.Ptr) (int32, abi.Ptr)) error {
+	p, err := c.use()
+	if err != nil {
 		return err
 	}
+	defer c.done()
 	if slice.Number < 1 || slice.Number > 1<<31-1 {
 		return misuse("Slice.Number is %d; it counts from 1", slice.Number)
 	}
-	err := c.lib.stoppable(ctx, func(stop abi.Ptr) (int32, abi.Ptr) { return send(uint32(slice.Number), stop) })
-	runtime.KeepAlive(c)
-	return c.explain(err)
+	return c.explain(c.lib.stoppable(ctx, func(stop abi.Ptr) (int32, abi.Ptr) {
+		return send(p, uint32(slice.Number), stop)
+	}))
 }
 
 // Complete asks the service to put the slices together and to check them. It fails with ErrVerifyFailed if the service
 // holds other bytes than were announced.
 func (c *Client) Complete(ctx context.Context, preuploadID string) (completed Completed, err error) {
-	err = c.ask(ctx, func(stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) {
-		return c.lib.Complete(c.ptr(), preuploadID, stop)
+	err = c.ask(ctx, func(p, stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) {
+		return c.lib.Complete(p, preuploadID, stop)
 	}, func(r abi.Ptr) { completed = c.lib.completed(r) })
 	return completed, err
 }
@@ -248,8 +249,8 @@ func (c *Client) Single(
 		return completed, err
 	}
 	defer c.lib.SourceFree(s)
-	err = c.askWith(ctx, options, func(o, stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) {
-		return c.lib.Single(c.ptr(), server, parentID, name, etag, s, o, stop)
+	err = c.askWith(ctx, options, func(p, o, stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) {
+		return c.lib.Single(p, server, parentID, name, etag, s, o, stop)
 	}, func(r abi.Ptr) { completed = c.lib.completed(r) })
 	if reader != nil {
 		err = reader.explain(err)
@@ -263,17 +264,18 @@ func (lib library) completed(r abi.Ptr) Completed {
 
 // ask makes a call that has a result, and reads that.
 func (c *Client) ask(
-	ctx context.Context, call func(stop abi.Ptr) (abi.Ptr, int32, abi.Ptr), read func(r abi.Ptr),
+	ctx context.Context, call func(p, stop abi.Ptr) (abi.Ptr, int32, abi.Ptr), read func(r abi.Ptr),
 ) error {
-	if err := c.ready(); err != nil {
+	p, err := c.use()
+	if err != nil {
 		return err
 	}
+	defer c.done()
 	var r abi.Ptr
-	err := c.lib.stoppable(ctx, func(stop abi.Ptr) (status int32, e abi.Ptr) {
-		r, status, e = call(stop)
+	err = c.lib.stoppable(ctx, func(stop abi.Ptr) (status int32, e abi.Ptr) {
+		r, status, e = call(p, stop)
 		return status, e
 	})
-	runtime.KeepAlive(c)
 	if err != nil {
 		return c.explain(err)
 	}
@@ -284,7 +286,7 @@ func (c *Client) ask(
 
 // askWith is ask with options.
 func (c *Client) askWith(
-	ctx context.Context, options []UploadOption, call func(o, stop abi.Ptr) (abi.Ptr, int32, abi.Ptr),
+	ctx context.Context, options []UploadOption, call func(p, o, stop abi.Ptr) (abi.Ptr, int32, abi.Ptr),
 	read func(r abi.Ptr),
 ) error {
 	if err := c.ready(); err != nil {
@@ -295,5 +297,5 @@ func (c *Client) askWith(
 		return err
 	}
 	defer settings.free()
-	return c.ask(ctx, func(stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) { return call(settings.p, stop) }, read)
+	return c.ask(ctx, func(p, stop abi.Ptr) (abi.Ptr, int32, abi.Ptr) { return call(p, settings.p, stop) }, read)
 }

@@ -18,7 +18,8 @@ type Source struct {
 	open func(lib library) (abi.Ptr, *readerHost, error)
 }
 
-// File is a file on disk. It is opened when the source is used. Fastest of the three, because no Go code runs for it.
+// File is a file on disk. It is opened when the source is used; of many files at a time, no more than 128 are kept open,
+// and the others are opened again by their path when they are read. Fastest of the three, because no Go code runs for it.
 func File(path string) Source {
 	return Source{func(lib library) (abi.Ptr, *readerHost, error) {
 		source, status, e := lib.SourceFromPath(path)
@@ -47,6 +48,9 @@ func Bytes(data []byte) Source {
 
 // ReaderAt is anything that can be read at an offset, size bytes long. ReadAt comes from several goroutines at once, and
 // may block, but not longer than Options.SourceTimeout.
+//
+// A size that is not what r has: bytes behind it are not read, and if there are fewer the upload fails with
+// ErrSourceChanged.
 //
 // If r has a method Stat, as *os.File does, an upload fails with ErrSourceChanged when size or modification time change
 // while it runs. An error of r is found again in the upload's error by errors.Is.
@@ -85,15 +89,31 @@ type readerHost struct {
 }
 
 func (h *readerHost) ReadAt(p []byte, offset uint64) (int, int32, string) {
-	n, err := h.reader.ReadAt(p, int64(offset))
-	if n < 0 || n > len(p) {
-		return 0, abi.E_CALLBACK, fmt.Sprintf("ReadAt returned %d for a buffer of %d bytes", n, len(p))
+	read, idle := 0, 0
+	for {
+		n, err := h.reader.ReadAt(p[read:], int64(offset)+int64(read))
+		if n < 0 || n > len(p)-read {
+			return 0, abi.E_CALLBACK, fmt.Sprintf("ReadAt returned %d for a buffer of %d bytes", n, len(p)-read)
+		}
+		read += n
+		switch {
+		case read == len(p) || errors.Is(err, io.EOF):
+			return read, abi.OK, ""
+		case err != nil:
+			return 0, abi.E_SOURCE_IO, h.keep(err)
+		case n > 0:
+			idle = 0
+		default:
+			// It should have returned an error with fewer bytes than were asked for.
+			if idle++; idle == readsMax {
+				return 0, abi.E_SOURCE_IO, h.keep(io.ErrNoProgress)
+			}
+		}
 	}
-	if n == len(p) || err == nil || errors.Is(err, io.EOF) {
-		return n, abi.OK, ""
-	}
-	return 0, abi.E_SOURCE_IO, h.keep(err)
 }
+
+// readsMax is how often in a row a reader may return nothing, and no error.
+const readsMax = 100
 
 func (h *readerHost) Identity(into *abi.Identity) (int32, string) {
 	info, err := h.stat.Stat()

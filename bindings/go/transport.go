@@ -71,6 +71,12 @@ func (h *transportHost) exchange(ctx context.Context, x abi.Ptr, body *exchangeB
 	if err != nil {
 		return err
 	}
+	if response == nil {
+		return fmt.Errorf("the RoundTripper returned neither a response nor an error (%w)", ErrCallback)
+	}
+	if response.Body == nil {
+		return fmt.Errorf("the RoundTripper returned a response without a Body; it is http.NoBody if it is empty (%w)", ErrCallback)
+	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, answerMax+1))
 	if err != nil {

@@ -1,10 +1,12 @@
 package pan123
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pan123/internal/abi"
@@ -18,7 +20,7 @@ type Result struct {
 	ETag string
 	// Size in bytes.
 	Size int64
-	// Slices is how many there were.
+	// Slices is how many there were; 0 if the file went out whole in one request, as small ones may, or was Reused.
 	Slices int
 	// Reused says that the service had the bytes already, and none were sent.
 	Reused bool
@@ -48,7 +50,7 @@ type Progress struct {
 
 // Upload sends size bytes of r to the folder parentID, 0 is the root, under name, and returns when the service has stored
 // them. When ctx is done it returns within 250 ms; the same upload, started again, goes on from there if there is
-// Options.StateDir and a WithResumeKey.
+// Options.StateDir and a WithResumeKey. The service takes no empty files: 0 bytes are ErrInvalidArgument.
 func (c *Client) Upload(
 	ctx context.Context, r io.ReaderAt, size int64, parentID int64, name string, options ...UploadOption,
 ) (Result, error) {
@@ -65,6 +67,12 @@ func (c *Client) UploadFile(
 func (c *Client) run(
 	ctx context.Context, source Source, parentID int64, name string, options []UploadOption,
 ) (Result, error) {
+	if err := c.ready(); err != nil {
+		return Result{}, err
+	}
+	if err := c.lib.mayWait(); err != nil {
+		return Result{}, err
+	}
 	u, err := c.Start(ctx, source, parentID, name, options...)
 	if err != nil {
 		return Result{}, err
@@ -72,16 +80,22 @@ func (c *Client) run(
 	return u.Wait()
 }
 
-// Upload is one upload that was started. It need not be waited for: one that is dropped goes on to its end.
+// Upload is one upload that was started. It need not be waited for: one that is dropped goes on to its end. Once it is
+// over it holds no file and no memory of its source.
 type Upload struct {
 	client *Client
-	p      abi.Ptr
+	// Let go of when the upload is over; what is asked for then is below.
+	handle *handle
 	id     uint64
-	reader *readerHost
 	mail   mailbox
+	// By the program, and not by its context or Close.
+	isCancelled atomic.Bool
 
-	mu  sync.Mutex
-	run *run
+	mu     sync.Mutex
+	reader *readerHost
+	run    *run
+	last   Progress
+	state  []byte
 }
 
 // run is the time from a start to a last event.
@@ -99,8 +113,8 @@ type run struct {
 func (c *Client) Start(
 	ctx context.Context, source Source, parentID int64, name string, options ...UploadOption,
 ) (*Upload, error) {
-	return c.begin(ctx, source, options, func(s, o abi.Ptr, id uint64) (abi.Ptr, int32, abi.Ptr) {
-		return c.lib.UploadNew(c.ptr(), s, parentID, name, o, id)
+	return c.begin(ctx, source, options, func(p, s, o abi.Ptr, id uint64) (abi.Ptr, int32, abi.Ptr) {
+		return c.lib.UploadNew(p, s, parentID, name, o, id)
 	})
 }
 
@@ -108,21 +122,23 @@ func (c *Client) Start(
 // returned, and says where the file goes; source must be the same in the same state: if it is not, the upload starts
 // over, or fails with ErrSourceChanged if the size is another.
 func (c *Client) Import(ctx context.Context, source Source, state []byte, options ...UploadOption) (*Upload, error) {
-	return c.begin(ctx, source, options, func(s, o abi.Ptr, id uint64) (abi.Ptr, int32, abi.Ptr) {
-		return c.lib.UploadImport(c.ptr(), s, state, o, id)
+	return c.begin(ctx, source, options, func(p, s, o abi.Ptr, id uint64) (abi.Ptr, int32, abi.Ptr) {
+		return c.lib.UploadImport(p, s, state, o, id)
 	})
 }
 
 func (c *Client) begin(
 	ctx context.Context, source Source, options []UploadOption,
-	make func(s, o abi.Ptr, id uint64) (abi.Ptr, int32, abi.Ptr),
+	make func(p, s, o abi.Ptr, id uint64) (abi.Ptr, int32, abi.Ptr),
 ) (*Upload, error) {
-	if err := c.ready(); err != nil {
-		return nil, err
-	}
 	if err := usable(ctx); err != nil {
 		return nil, err
 	}
+	client, err := c.use()
+	if err != nil {
+		return nil, err
+	}
+	defer c.done()
 	settings, err := newSettings(c.lib, options)
 	if err != nil {
 		return nil, err
@@ -135,14 +151,14 @@ func (c *Client) begin(
 	defer c.lib.SourceFree(s)
 	u := &Upload{client: c, id: c.hub.name(), reader: reader}
 	u.mail.arrived.L = &u.mail.mu
-	p, status, e := make(s, settings.p, u.id)
-	runtime.KeepAlive(c)
+	p, status, e := make(client, s, settings.p, u.id)
 	if status != abi.OK {
 		return nil, c.lib.fail(status, e)
 	}
-	u.p = p
-	runtime.AddCleanup(u, func(p abi.Ptr) { c.lib.UploadFree(p) }, p)
+	u.handle = &handle{p: p, free: c.lib.UploadFree}
+	runtime.AddCleanup(u, (*handle).letGo, u.handle)
 	if err := u.Resume(ctx); err != nil {
+		u.handle.letGo()
 		return nil, err
 	}
 	return u, nil
@@ -160,13 +176,17 @@ func (u *Upload) Resume(ctx context.Context) error {
 	if before != nil && !before.isOver {
 		return &Error{Code: ErrWrongState, Message: "the upload is running already"}
 	}
+	p := u.handle.use()
+	if p == nil {
+		return u.overFor(before)
+	}
+	defer u.handle.done()
 	this := &run{ctx: ctx, done: make(chan struct{})}
 	u.run = this
 	u.client.hub.add(u)
 	u.mail.open(true)
 	this.unwatch = context.AfterFunc(ctx, func() { u.cancel(this) })
-	status, e := u.client.lib.UploadStart(u.ptr())
-	runtime.KeepAlive(u)
+	status, e := u.client.lib.UploadStart(p)
 	if status == abi.OK {
 		return nil
 	}
@@ -177,12 +197,30 @@ func (u *Upload) Resume(ctx context.Context) error {
 	return because(ctx, u.client.lib.fail(status, e))
 }
 
+// overFor says why an upload cannot be resumed any more.
+func (u *Upload) overFor(before *run) error {
+	switch {
+	case codeOf(before.err) == ErrPaused:
+		return &Error{Code: ErrShutdown, Message: "the client was closed"}
+	case codeOf(before.err) == ErrCancelled:
+		return &Error{Code: ErrCancelled, Message: "the upload was cancelled; make a new one"}
+	}
+	return &Error{Code: ErrWrongState, Message: "the upload is over; make a new one"}
+}
+
 // Cancel ends the upload within 250 ms. It may be called at any time and any number of times; afterwards the upload
 // cannot be resumed, but a new one of the same source to the same place goes on from there if there is
 // Options.StateDir.
 func (u *Upload) Cancel() {
-	u.client.lib.UploadCancel(u.ptr())
-	runtime.KeepAlive(u)
+	u.isCancelled.Store(true)
+	u.stop()
+}
+
+func (u *Upload) stop() {
+	if p := u.handle.use(); p != nil {
+		defer u.handle.done()
+		u.client.lib.UploadCancel(p)
+	}
 }
 
 // cancel ends one run, and not one that came after it.
@@ -190,14 +228,16 @@ func (u *Upload) cancel(of *run) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.run == of && !of.isOver {
-		u.Cancel()
+		u.stop()
 	}
 }
 
 // Pause ends the upload within 250 ms, for Resume to go on. It does nothing to one that does not run.
 func (u *Upload) Pause() {
-	u.client.lib.UploadPause(u.ptr())
-	runtime.KeepAlive(u)
+	if p := u.handle.use(); p != nil {
+		defer u.handle.done()
+		u.client.lib.UploadPause(p)
+	}
 }
 
 // Done is closed when the upload is over, or paused. After Resume there is another one.
@@ -208,20 +248,36 @@ func (u *Upload) Done() <-chan struct{} {
 }
 
 // Wait waits until the upload is over, or paused, and says how it went. It may be called often, and by several
-// goroutines. Do not call it in a callback of the same client.
+// goroutines. In a callback it does not wait, and fails with ErrWouldDeadlock.
 func (u *Upload) Wait() (Result, error) {
 	u.mu.Lock()
 	run := u.run
 	u.mu.Unlock()
-	<-run.done
+	select {
+	case <-run.done:
+	default:
+		if err := u.client.lib.mayWait(); err != nil {
+			return Result{}, err
+		}
+		<-run.done
+	}
 	return run.result, run.err
 }
 
 // Progress says how far the upload is.
 func (u *Upload) Progress() Progress {
+	if p := u.handle.use(); p != nil {
+		defer u.handle.done()
+		return u.progress(p)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.last
+}
+
+func (u *Upload) progress(of abi.Ptr) Progress {
 	var p abi.Progress
-	u.client.lib.UploadProgress(u.ptr(), &p)
-	runtime.KeepAlive(u)
+	u.client.lib.UploadProgress(of, &p)
 	return Progress{
 		Stage: Stage(p.State), SlicesDone: int(p.SlicesDone), SlicesTotal: int(p.SlicesTotal), Retries: int(p.Retries),
 		BytesHashed: int64(p.BytesHashed), BytesSent: int64(p.BytesSent), BytesConfirmed: int64(p.BytesConfirmed),
@@ -232,9 +288,21 @@ func (u *Upload) Progress() Progress {
 // Export takes the state of the upload, at any time, for Import. It holds no secrets. It fails with ErrWrongState if
 // there is nothing yet to go on from, or nothing any more.
 func (u *Upload) Export() ([]byte, error) {
+	if p := u.handle.use(); p != nil {
+		defer u.handle.done()
+		return u.export(p)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.state == nil {
+		return nil, &Error{Code: ErrWrongState, Message: "there is nothing to go on from"}
+	}
+	return bytes.Clone(u.state), nil
+}
+
+func (u *Upload) export(of abi.Ptr) ([]byte, error) {
 	lib := u.client.lib
-	r, status, e := lib.UploadExport(u.ptr())
-	runtime.KeepAlive(u)
+	r, status, e := lib.UploadExport(of)
 	if status != abi.OK {
 		return nil, lib.fail(status, e)
 	}
@@ -243,10 +311,23 @@ func (u *Upload) Export() ([]byte, error) {
 	return []byte(state), nil
 }
 
-// ptr is the library's upload, for one call, after which u must be kept alive.
-func (u *Upload) ptr() abi.Ptr {
-	stress()
-	return u.p
+// letGo frees the library's upload, and with it the source, and keeps what may be asked for afterwards.
+func (u *Upload) letGo() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.letGoLocked()
+}
+
+func (u *Upload) letGoLocked() {
+	p := u.handle.use()
+	if p == nil {
+		return
+	}
+	u.last = u.progress(p)
+	u.state, _ = u.export(p)
+	u.reader = nil
+	u.handle.letGo()
+	u.handle.done()
 }
 
 // finish notes how a run went, after its last event.
@@ -255,7 +336,9 @@ func (u *Upload) finish(ev *abi.Event) {
 	defer u.mu.Unlock()
 	lib, run := u.client.lib, u.run
 	run.unwatch()
-	r, status, e := lib.UploadWait(u.ptr(), 0)
+	p := u.handle.use()
+	defer u.handle.done()
+	r, status, e := lib.UploadWait(p, 0)
 	if status == abi.OK {
 		run.result = Result{
 			FileID: lib.ResultI64(r, abi.F_FILE_ID, 0), Size: lib.ResultI64(r, abi.F_SIZE, 0),
@@ -266,12 +349,22 @@ func (u *Upload) finish(ev *abi.Event) {
 		run.result.ETag, _ = lib.ResultStr(r, abi.F_ETAG, 0)
 		lib.ResultFree(r)
 	} else {
-		run.err = u.client.explain(because(run.ctx, lib.fail(status, e)))
+		err := lib.newError(status, e)
+		if err.Code == ErrCancelled && u.client.isClosing.Load() && !u.isCancelled.Load() && run.ctx.Err() == nil {
+			err.Message += ": the client was closed"
+			err.causes = append(err.causes, ErrShutdown)
+		}
+		run.err = u.client.explain(because(run.ctx, err))
 		if u.reader != nil {
 			run.err = u.reader.explain(run.err)
 		}
 	}
 	run.isOver = true
+	if ev.Kind == abi.EV_PAUSED {
+		u.client.hub.pause(u)
+	} else {
+		u.letGoLocked()
+	}
 	last := newEvent(ev)
 	last.Err = run.err
 	u.mail.put(last)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import pickle
+import pydoc
 import threading
 import urllib.parse
 import urllib.request
@@ -178,7 +180,7 @@ def test_login_with_a_refresh_token(emulator: Emulator, tmp_path: Path) -> None:
     )
     with urllib.request.urlopen(asked) as answer:
         login: dict[str, Any] = {**app, "refresh_token": json.load(answer)["refresh_token"]}
-    with pytest.raises(pan123.InvalidArgument, match="TOKEN_CACHE"):
+    with pytest.raises(pan123.InvalidArgument, match="token_cache"):
         pan123.Client(base_url=emulator.url, **login)
     login["token_cache"] = tmp_path / "tokens"
     # It works once; what comes for it is in the cache.
@@ -298,3 +300,36 @@ def test_resume_in_another_client(emulate: Callable[..., Emulator]) -> None:
         client.resume(data, state).wait()
     assert emulator.stored("a") == data and emulator.slices() == [1, 2, 3, 4]
     assert len(emulator.requests("create")) == 1
+
+
+def test_arguments_that_cannot_be(client: pan123.Client, emulator: Emulator) -> None:
+    with pytest.raises(TypeError, match="token_source: a function"):
+        pan123.Client(token_source=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="bogus.*token_source.*transport.*plugins"):
+        pan123.Client(access_token="T", bogus=1)  # type: ignore[call-arg]
+    with pytest.raises(pan123.InvalidArgument, match="https://"):
+        pan123.Client(access_token="T", base_url="nonsense")
+    with pytest.raises(TypeError, match="plugins"):
+        pan123.Client(access_token="T", plugins=["x"])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="progress: a function"):
+        client.upload(b"a", name="a", progress=5)  # type: ignore[arg-type]
+
+    async def show(progress: pan123.Progress) -> None: ...
+
+    async def upload() -> None:
+        async with pan123.AsyncClient(**emulator.options()) as one:
+            await one.upload(b"a", name="a", progress=show)
+
+    with pytest.raises(TypeError, match="plain function"):
+        client.upload(b"a", name="a", progress=show)
+    with pytest.raises(TypeError, match="plain function"):
+        asyncio.run(upload())
+    assert emulator.stored_names() == []
+
+
+def test_reference_has_what_errors_and_requests_say() -> None:
+    said = pydoc.plain(pydoc.render_doc(pan123.Pan123Error))
+    assert all(word in said for word in ("`reason`", "no_parent", "`trace_id`", "`retry_after`"))
+    said = pydoc.plain(pydoc.render_doc(pan123.Request))
+    assert all(word in said for word in ("`GET` or `POST`", "absolute URL", "Length of the body", "stand still"))
+    assert "answer(" not in said and "end(" not in said

@@ -20,7 +20,7 @@ def test_fork_while_uploads_run(emulate: Callable[..., Emulator]) -> None:
     own = client.start_upload(Slow(1 << 20), name="own")
     calls = {
         "wait": upload.wait, "events": lambda: next(upload.events()), "progress": upload.progress, "export": upload.export,
-        "start": upload.start, "done": lambda: upload.done, "upload": lambda: client.upload(b"a", name="a"),
+        "start": upload.start, "cancel": upload.cancel, "pause": upload.pause, "done": lambda: upload.done, "upload": lambda: client.upload(b"a", name="a"),
         "token": client.token, "create": lambda: client.create("a", etag="0" * 32, size=1),
         "slice": lambda: client.slice("http://127.0.0.1:1", "p", 1, b"a"), "complete": lambda: client.complete("p"),
         "resume": lambda: client.resume(b"a", b"b"),
@@ -34,8 +34,6 @@ def test_fork_while_uploads_run(emulate: Callable[..., Emulator]) -> None:
                     os._exit(1)
                 except pan123.Forked as error:
                     assert "make a new pan123.Client" in str(error)
-            upload.cancel()
-            upload.pause()
             client.close()
             del upload, own
             gc.collect()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import errno
 import gzip
 import io
 import os
+import pickle
 import tempfile
 import threading
 from collections.abc import Callable
@@ -222,3 +225,59 @@ def test_hash() -> None:
     assert pan123.hash_many([]) == []
     with pytest.raises(pan123.SourceError, match="not-there"):
         pan123.hash_many([b"abc", "not-there"])
+
+
+def test_missing_file_is_what_python_calls_it(client: pan123.Client) -> None:
+    for call in (lambda: client.upload("/no/such"), lambda: pan123.hash("/no/such")):
+        with pytest.raises(FileNotFoundError, match="no such file") as caught:
+            call()
+        error = caught.value
+        assert isinstance(error, pan123.SourceNotFound) and isinstance(error, pan123.SourceError)
+        assert (error.errno, error.filename) == (errno.ENOENT, "/no/such") and error.strerror
+        for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+            assert (type(copied), str(copied), copied.errno) == (type(error), str(error), errno.ENOENT)
+            assert vars(copied) == vars(error)
+    with pytest.raises(pan123.SourceError) as other:
+        client.upload("/etc/passwd/none", name="a")
+    assert isinstance(other.value.__cause__, NotADirectoryError)
+
+
+def test_what_is_pickled_keeps_its_text() -> None:
+    error = pan123.TimedOut("not yet")
+    for copied in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert (type(copied), str(copied), vars(copied)) == (pan123.TimedOut, "not yet", vars(error))
+
+
+def test_paths_that_are_no_text(emulator: Emulator, client: pan123.Client, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9"
+    with open(path, "wb") as file:
+        file.write(b"coffee")
+    client.upload(os.fsdecode(path), name="str")
+    client.upload(Path(os.fsdecode(path)), name="path")
+    names: list[str | bytes] = [path, os.fsdecode(path)]
+    for i, name in enumerate(names):
+        with open(name, "rb") as file:
+            client.upload(file, name=f"file{i}")
+        assert emulator.stored(f"file{i}") == b"coffee"
+    assert emulator.stored("str") == emulator.stored("path") == b"coffee"
+    with pytest.raises(pan123.InvalidArgument, match="name is not UTF-8"):
+        client.upload(os.fsdecode(path))
+
+
+def test_file_that_hides_its_size(emulator: Emulator, client: pan123.Client) -> None:
+    with open("/proc/cpuinfo", "rb") as file:
+        assert client.upload(file, name="cpu").size > 0
+    assert emulator.stored("cpu").startswith(b"processor")
+
+
+@pytest.mark.parametrize("buffering", [0, -1])
+def test_stream_that_has_nothing_yet_is_not_at_its_end(
+    emulator: Emulator, client: pan123.Client, buffering: int
+) -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.write(write_end, b"the first half")
+    with open(read_end, "rb", buffering=buffering) as pipe, open(write_end, "wb"):
+        with pytest.raises(BlockingIOError, match="non-blocking"):
+            client.upload(pipe, name="a")
+    assert emulator.stored_names() == []

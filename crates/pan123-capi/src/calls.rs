@@ -15,9 +15,9 @@ use tokio::sync::oneshot;
 
 use crate::{
     guard::{Fault, fault},
-    numbers::{
-        PAN123_E_CALLBACK, PAN123_E_CANCELLED, PAN123_E_INTERNAL, PAN123_E_SHUTDOWN, PAN123_E_SOURCE_STALLED,
-    },
+    numbers::{PAN123_E_CALLBACK, PAN123_E_CANCELLED, PAN123_E_INTERNAL, PAN123_E_SHUTDOWN},
+    signals,
+    vtable::Clock,
     wait::{self, Cancel},
 };
 
@@ -87,6 +87,7 @@ impl Calls {
         let id = state.next_id;
         state.next_id += 1;
         let shared = self.0.clone();
+        let _signals = signals::blocked();
         let spawned = thread::Builder::new().name("pan123-call".into()).spawn(move || work(&shared, id));
         match spawned {
             Ok(handle) => {
@@ -125,22 +126,25 @@ impl Calls {
         Ok(Begun(receiver))
     }
 
-    /// As [`call`](Self::call), but blocks this thread, until `cancel` is fired or the time is over. What the
+    /// As [`call`](Self::call), but blocks this thread, until `cancel` is fired or the call's time is over. What the
     /// callback does afterwards is nobody's concern.
     pub(crate) fn call_blocking<T: Send + 'static>(
         &self,
         cancel: &Cancel,
-        limit: Duration,
+        (clock, limit): (&Clock, Duration),
         function: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
-        let deadline = Instant::now().checked_add(limit);
-        let answer =
-            outside_runtime(|| wait::until(deadline, wait::unless(cancel.fired(), self.call(function))));
-        match answer {
-            Some(Some(answer)) => answer,
-            Some(None) => Err(given_up()),
-            None => Err(stalled(limit)),
-        }
+        let answer = std::pin::pin!(wait::unless(cancel.fired(), self.call(function)));
+        outside_runtime(|| {
+            let mut answer = answer;
+            loop {
+                match wait::until(clock.look_again(limit)?, answer.as_mut()) {
+                    Some(Some(answer)) => return answer,
+                    Some(None) => return Err(given_up()),
+                    None => {}
+                }
+            }
+        })
     }
 
     /// Takes nothing more that could wait, and waits until all threads have ended; false if the time is over first.
@@ -177,24 +181,33 @@ impl<T> Begun<T> {
         self.0.await.map_err(|_| fault(PAN123_E_CALLBACK, "the callback panicked"))
     }
 
-    /// Waits in a runtime, until `cancel` is fired or the time is over. What the callback does afterwards is nobody's
-    /// concern.
-    pub(crate) async fn answer_within(self, cancel: &Cancel, limit: Duration) -> Result<T, Fault> {
-        match tokio::time::timeout(limit, wait::unless(cancel.fired(), self.answer())).await {
-            Ok(Some(answer)) => answer,
-            Ok(None) => Err(given_up()),
-            Err(_) => Err(stalled(limit)),
+    /// Waits in a runtime, until `cancel` is fired or the call's time is over. What the callback does afterwards is
+    /// nobody's concern.
+    pub(crate) async fn answer_within(
+        self,
+        cancel: &Cancel,
+        (clock, limit): (&Clock, Duration),
+    ) -> Result<T, Fault> {
+        let mut answer = std::pin::pin!(wait::unless(cancel.fired(), self.answer()));
+        loop {
+            let again = clock.look_again(limit)?;
+            let in_time = async {
+                match again {
+                    Some(again) => tokio::time::sleep_until(again.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            match wait::unless(in_time, answer.as_mut()).await {
+                Some(Some(answer)) => return answer,
+                Some(None) => return Err(given_up()),
+                None => {}
+            }
         }
     }
 }
 
 fn given_up() -> Fault {
     fault(PAN123_E_CANCELLED, "stopped while a callback was running")
-}
-
-fn stalled(limit: Duration) -> Fault {
-    let message = format!("a callback did not return within {} ms", limit.as_millis());
-    fault(PAN123_E_SOURCE_STALLED, message)
 }
 
 impl Drop for Calls {

@@ -28,7 +28,9 @@ use crate::{
     numbers::*,
     options::{Scope, Settings, pan123_options},
     queue::{Queue, pan123_queue},
+    signals,
     store::{HostStore, pan123_store, pan123_store_vtable},
+    text,
     tokens::{HostTokens, pan123_tokens},
     transport::{HostLayer, pan123_transport},
     upload::Upload,
@@ -111,7 +113,8 @@ impl Core {
     ) -> Result<T, Fault> {
         may_wait(function)?;
         let _active = self.enter()?;
-        let cancelled = || fault(PAN123_E_CANCELLED, format!("{function} was stopped, as asked"));
+        let cancelled =
+            || fault(PAN123_E_CANCELLED, format!("{} was stopped, as asked", text::plain(function)));
         if stop.is_some_and(Cancel::is_fired) {
             return Err(cancelled());
         }
@@ -210,6 +213,47 @@ impl Drop for Core {
     }
 }
 
+/// The threads that talk to the network.
+fn runtime() -> Result<Runtime, Fault> {
+    let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4));
+    let _signals = signals::blocked();
+    reserve(threads)?;
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("pan123-io")
+        // No signals: their sockets would stay open for the rest of the process.
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| fault(PAN123_E_INTERNAL, format!("no threads: {error}")))
+}
+
+/// Sees whether there are as many threads to be had at once, by having them: tokio, which is given none, panics, or waits
+/// for ever for those that it was given.
+fn reserve(count: usize) -> Result<(), Fault> {
+    let mut threads = Vec::new();
+    let mut failed = None;
+    // None ends before all are there.
+    let hold = Arc::new(Mutex::new(()));
+    let all = lock(&hold);
+    for _ in 0..count {
+        let hold = hold.clone();
+        match std::thread::Builder::new().name("pan123-io".into()).spawn(move || drop(lock(&hold))) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => failed = Some(error),
+        }
+    }
+    drop(all);
+    let got = threads.len();
+    for thread in threads {
+        let _ = thread.join();
+    }
+    failed.map_or(Ok(()), |error| {
+        let message = format!("the system gives {got} of the {count} threads that a client needs: {error}");
+        Err(fault(PAN123_E_INTERNAL, message))
+    })
+}
+
 /// Everything that `pan123_client_new` is given.
 struct Parts {
     settings: Settings,
@@ -222,18 +266,10 @@ struct Parts {
 impl Parts {
     fn build(self) -> Result<Arc<Core>, Fault> {
         let settings = &self.settings;
-        let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4));
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads)
-            .thread_name("pan123-io")
-            // No signals: their sockets would stay open for the rest of the process.
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(|error| fault(PAN123_E_INTERNAL, format!("no threads: {error}")))?;
+        let runtime = runtime()?;
         let calls = Calls::new();
         let base = ServerUrl::base(settings.text(PAN123_OPT_BASE_URL).unwrap_or(pan123_upload::BASE_URL))
-            .map_err(|error| invalid(format!("PAN123_OPT_BASE_URL: {error}")))?;
+            .map_err(|error| invalid(format!("base_url: {error}")))?;
         let transport = {
             let _inside = runtime.enter();
             self.transport(&base, &calls)?
@@ -323,22 +359,20 @@ impl Parts {
         let (refresh_token, cache) = (text(PAN123_OPT_REFRESH_TOKEN), text(PAN123_OPT_TOKEN_CACHE));
         if let Some(token) = text(PAN123_OPT_ACCESS_TOKEN) {
             if id.or(secret).or(refresh_token).is_some() {
-                return Err(invalid(
-                    "give PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and its secret, but not both",
-                ));
+                return Err(invalid("give access_token, or client_id and client_secret, but not both"));
             }
             return Ok(Arc::new(StaticToken::new(Token::new(token, None)?)));
         }
         let (id, secret) = match (id, secret) {
             (Some(id), Some(secret)) => (id, secret),
-            (Some(_), None) => return Err(invalid("PAN123_OPT_CLIENT_ID needs PAN123_OPT_CLIENT_SECRET")),
-            (None, Some(_)) => return Err(invalid("PAN123_OPT_CLIENT_SECRET needs PAN123_OPT_CLIENT_ID")),
+            (Some(_), None) => return Err(invalid("client_id needs client_secret")),
+            (None, Some(_)) => return Err(invalid("client_secret needs client_id")),
             (None, None) if refresh_token.is_some() => {
-                return Err(invalid("PAN123_OPT_REFRESH_TOKEN needs PAN123_OPT_CLIENT_ID and its secret"));
+                return Err(invalid("refresh_token needs client_id and client_secret"));
             }
             (None, None) => {
                 return Err(invalid(
-                    "no access token: set PAN123_OPT_ACCESS_TOKEN, or PAN123_OPT_CLIENT_ID and PAN123_OPT_CLIENT_SECRET, or give a pan123_tokens",
+                    "no access token: give access_token, or client_id and client_secret, or a token source of your own",
                 ));
             }
         };
@@ -347,9 +381,9 @@ impl Parts {
             (Some(refresh_token), Some(dir)) => {
                 Ok(Arc::new(RefreshToken::new(transport, &base, id, secret, refresh_token, dir)?))
             }
-            (Some(_), None) => Err(invalid(
-                "PAN123_OPT_REFRESH_TOKEN needs PAN123_OPT_TOKEN_CACHE, where the one that comes after it is kept",
-            )),
+            (Some(_), None) => {
+                Err(invalid("refresh_token needs token_cache, where the one that comes after it is kept"))
+            }
             (None, cache) => {
                 let login = ClientCredentials::new(transport, &base, id, secret)?;
                 Ok(Arc::new(match cache {

@@ -7,8 +7,10 @@ use std::{
 
 use crate::{
     error::{ErrorRecord, pan123_error},
+    fork::{self, Process},
     handle,
     numbers::{PAN123_E_INVALID_ARGUMENT, PAN123_E_PANIC, PAN123_E_WOULD_DEADLOCK, PAN123_OK, pan123_status},
+    text::plain,
 };
 
 /// Why a call fails. Small, because it travels through every function.
@@ -78,8 +80,16 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 thread_local! {
-    /// How many callbacks this thread is inside of.
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// How many callbacks this thread is inside of, and in which process: a child that is forked in one is in none.
+    static DEPTH: Cell<(u32, Option<Process>)> = const { Cell::new((0, None)) };
+}
+
+fn depth() -> u32 {
+    match DEPTH.get() {
+        (0, _) => 0,
+        (depth, process) if process == Some(fork::process()) => depth,
+        _ => 0,
+    }
 }
 
 /// Calls host code. While it runs, calls that wait refuse to.
@@ -87,21 +97,24 @@ pub(crate) fn calling_out<T>(call: impl FnOnce() -> T) -> T {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
-            DEPTH.with(|depth| depth.set(depth.get().saturating_sub(1)));
+            let (depth, process) = DEPTH.get();
+            DEPTH.set((depth.saturating_sub(1), process));
         }
     }
-    DEPTH.with(|depth| depth.set(depth.get() + 1));
+    DEPTH.set((depth() + 1, Some(fork::process())));
     let _leave = Leave;
     call()
 }
 
 /// Refuses to wait inside of a callback.
 pub(crate) fn may_wait(function: &str) -> Result<(), Fault> {
-    if DEPTH.with(Cell::get) == 0 {
+    if depth() == 0 {
         return Ok(());
     }
-    let message =
-        format!("{function} waits, and was called inside a callback; call it from a thread of your own");
+    let message = format!(
+        "{} waits, and was called inside a callback; call it from a thread of your own",
+        plain(function)
+    );
     Err(fault(PAN123_E_WOULD_DEADLOCK, message))
 }
 

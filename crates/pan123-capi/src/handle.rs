@@ -3,9 +3,10 @@
 //! In C each type is incomplete. In Rust it is a marker without fields, because a debugger's view of private fields
 //! would make every private change look like a break of the interface. The real thing is a [`Handle`], counted.
 
-use std::{ops::Deref, process, sync::Arc};
+use std::{ops::Deref, sync::Arc};
 
 use crate::{
+    fork::{self, Process},
     guard::{Fault, fault, invalid},
     numbers::PAN123_E_FORKED,
 };
@@ -21,13 +22,13 @@ pub(crate) trait Object {
 /// What a pointer points to.
 pub(crate) struct Handle<T> {
     /// The process that made it.
-    pid: u32,
+    process: Process,
     inside: T,
 }
 
 /// Hands a new object to the host, with one reference.
 pub(crate) fn give<O: Object>(inside: O::Inside) -> *mut O {
-    Arc::into_raw(Arc::new(Handle { pid: process::id(), inside })).cast_mut().cast()
+    Arc::into_raw(Arc::new(Handle { process: fork::process(), inside })).cast_mut().cast()
 }
 
 /// An object that is in use: it holds a reference of its own, so that the host may free its own meanwhile.
@@ -51,12 +52,18 @@ unsafe fn check<O: Object>(object: *const O) -> Result<(), Fault> {
         return Err(invalid(format!("the {} is NULL", O::NAME)));
     }
     // SAFETY: it is a live `Handle` of this type, by the contract.
-    let pid = unsafe { (*object.cast::<Handle<O::Inside>>()).pid };
-    if pid == process::id() {
+    let made_by = unsafe { (*object.cast::<Handle<O::Inside>>()).process };
+    refuse_fork(made_by, O::NAME)
+}
+
+/// Refuses what belongs to a process that this one was forked off.
+pub(crate) fn refuse_fork(made_by: Process, name: &str) -> Result<(), Fault> {
+    if made_by == fork::process() {
         return Ok(());
     }
+    let pid = made_by.pid;
     let message =
-        format!("this {} was made by process {pid}, before a fork; make a new one in this process", O::NAME);
+        format!("this {name} was made by process {pid}, before a fork; make a new one in this process");
     Err(fault(PAN123_E_FORKED, message))
 }
 

@@ -24,6 +24,7 @@ use crate::{
     handle::{self, Held},
     numbers::*,
     result::pan123_result,
+    signals,
     source::{Failed, Given, Reading, pan123_source, several},
     stop::pan123_stop,
     wait::{self, Cancel},
@@ -162,11 +163,13 @@ fn hash(
     // On a thread of its own, so that a read that hangs does not hold the caller when he wants to stop.
     let (done, ended) = oneshot::channel();
     let (flag, places) = (cancelled.clone(), results.clone());
+    let signals = signals::blocked();
     let thread = std::thread::Builder::new().name("pan123-hash".into()).spawn(move || {
         let options = Options::new(wanted.slice_size).sha1(wanted.sha1).cancel(&flag);
         hash_each(&sources, &options, |i, result| lock(&places)[i] = Some(result));
         let _ = done.send(());
     });
+    drop(signals);
     let thread = match thread {
         Ok(thread) => thread,
         Err(error) => {
@@ -252,8 +255,7 @@ impl ToHash {
 }
 
 fn ends_early(error: &pan123_hash::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
+    error.io_error().is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// Hashes small sources together and the others one by one. Ends early when it is cancelled.

@@ -16,6 +16,7 @@ use tokio::{runtime::Handle as Runtime, task::AbortHandle};
 
 use crate::{
     error::{Below, ErrorRecord, OwnFailure, pan123_error},
+    fork::{self, Process},
     guard::{Fault, fault, guard, invalid, panic_text, quiet},
     handle,
     numbers::*,
@@ -39,6 +40,7 @@ pub(crate) struct Exchange {
     lent: Mutex<Vec<Text>>,
     below: Arc<dyn Transport>,
     runtime: Runtime,
+    process: Process,
     pub(crate) cancel: Cancel,
     meter: Arc<Meter>,
     /// Bytes of the body that were counted.
@@ -63,6 +65,7 @@ impl Exchange {
             lent: Mutex::default(),
             below,
             runtime,
+            process: fork::process(),
             cancel: Cancel::new(),
             counted: AtomicU64::new(0),
             activity: Mutex::new(Activity { at: Instant::now(), forwarding: false }),
@@ -90,7 +93,7 @@ impl Exchange {
         if sent < len { clocks.connect + clocks.stall } else { clocks.connect + clocks.answer }
     }
 
-    fn moved(&self) {
+    pub(crate) fn moved(&self) {
         lock(&self.activity).at = Instant::now();
     }
 
@@ -258,7 +261,11 @@ pub(crate) fn to_transport_error(record: &ErrorRecord, exchange: &Exchange, elap
 /// `x` is NULL or an exchange that is lent at the moment.
 unsafe fn look<'a>(x: *const pan123_http) -> Result<&'a Exchange, Fault> {
     // SAFETY: it came from `Exchange::lend`, and the library holds it until `send` returns.
-    unsafe { x.cast::<Exchange>().as_ref() }.ok_or_else(|| invalid("the pan123_http is NULL"))
+    let exchange =
+        unsafe { x.cast::<Exchange>().as_ref() }.ok_or_else(|| invalid("the pan123_http is NULL"))?;
+    // Its locks and its connections are those of the process that was asked to send.
+    handle::refuse_fork(exchange.process, "pan123_http")?;
+    Ok(exchange)
 }
 
 /// A text field of an exchange; `field` is `PAN123_F_METHOD`, `PAN123_F_URL`, or once there is an answer,
@@ -374,7 +381,7 @@ pub unsafe extern "C" fn pan123_http_header(
 /// the same name is replaced.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a name or value that cannot stand in a header, and for
-/// `Content-Length`, `Transfer-Encoding` and `Host` of the request; `PAN123_E_WRONG_STATE` while there is no answer.
+/// `Content-Length`, `Transfer-Encoding` and `Host` of the request; `PAN123_E_WRONG_STATE` while there is no answer; `PAN123_E_FORKED`.
 ///
 /// Thread: any. Blocking: no. Since 0.1.
 ///
@@ -430,7 +437,7 @@ pub unsafe extern "C" fn pan123_http_set_header(
 /// It keeps the bandwidth cap by returning late, and tells the library that the exchange is alive.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_CANCELLED` when the request was given up, upon which `send` should return soon;
-/// `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`.
+/// `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`; `PAN123_E_FORKED`.
 ///
 /// Thread: any. Blocking: as long as the source takes. Since 0.1.
 ///
@@ -470,7 +477,8 @@ pub unsafe extern "C" fn pan123_http_read_body(
 /// repeated.
 ///
 /// Returns `PAN123_OK` for an answer of any HTTP status; a code of the 200 band if there was none;
-/// `PAN123_E_CANCELLED` when the request was given up; `PAN123_E_SHUTDOWN` when the client has ended meanwhile.
+/// `PAN123_E_CANCELLED` when the request was given up; `PAN123_E_SHUTDOWN` when the client has ended meanwhile;
+/// `PAN123_E_FORKED`.
 ///
 /// Thread: any. Blocking: until the answer is there. Since 0.1.
 ///
@@ -514,7 +522,8 @@ pub unsafe extern "C" fn pan123_http_forward_until(
 /// Answers the request with `http_status` and `body`, which is copied; headers are set afterwards with
 /// `pan123_http_set_header`. A second answer replaces the first.
 ///
-/// Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB.
+/// Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB;
+/// `PAN123_E_FORKED`.
 ///
 /// Thread: any. Blocking: no. Since 0.1.
 ///

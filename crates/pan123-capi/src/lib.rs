@@ -56,11 +56,13 @@ mod calls;
 #[cfg(all(unix, not(target_vendor = "apple")))]
 mod elf;
 mod fields;
+mod fork;
 mod guard;
 mod handle;
 mod memory;
 mod pollable;
 mod run;
+mod signals;
 mod text;
 mod wait;
 

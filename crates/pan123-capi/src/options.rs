@@ -87,12 +87,18 @@ const NUMBERS: &[(u32, Scope, u64, u64)] = &[
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
-/// The constant's name, for messages.
+/// The option's name for messages: what the constant is called behind its prefix, as in other languages.
 pub(crate) fn name(option: u32) -> String {
     let known = CONSTANTS
         .iter()
         .find(|(name, value)| *value == i64::from(option) && name.to_bytes().starts_with(b"PAN123_OPT_"));
-    known.map_or_else(|| format!("option {option}"), |(name, _)| name.to_string_lossy().into_owned())
+    known.map_or_else(
+        || format!("option {option}"),
+        |(name, _)| {
+            let name = name.to_string_lossy();
+            name.trim_start_matches("PAN123_OPT_").to_ascii_lowercase()
+        },
+    )
 }
 
 impl Settings {
@@ -114,11 +120,14 @@ impl Settings {
         for (option, scope) in texts.chain(numbers) {
             let is_set = settings.texts.contains_key(&option) || settings.numbers.contains_key(&option);
             if is_set && !scopes.contains(&scope) {
-                return Err(invalid(format!("{} is nothing for {function}", name(option))));
+                return Err(invalid(format!("{} is nothing for {}", name(option), text::plain(function))));
             }
         }
         if !settings.plugins.is_empty() && !scopes.contains(&Scope::Client) {
-            return Err(invalid(format!("plugins are for pan123_client_new, not for {function}")));
+            return Err(invalid(format!(
+                "plugins are for a client, and nothing for {}",
+                text::plain(function)
+            )));
         }
         Ok(settings)
     }

@@ -14,6 +14,7 @@ use crate::{
     handle::{self, Object},
     numbers::*,
     pollable::Pollable,
+    signals,
     text::Text,
     vtable::Host,
     wait,
@@ -90,6 +91,7 @@ impl Queue {
 
     fn start_dispatcher(self: &Arc<Self>, state: &mut State) {
         let queue = self.clone();
+        let _signals = signals::blocked();
         let thread = thread::Builder::new().name("pan123-events".into()).spawn(move || queue.dispatch());
         // Without a thread the events wait for the next one that comes.
         if let Ok(thread) = thread {

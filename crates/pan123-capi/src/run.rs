@@ -123,7 +123,7 @@ async fn open(upload: &Arc<Upload>, reading: &Reading) -> Result<pan123_upload::
 fn stopped(upload: &Upload) -> Fault {
     let Stopping { is_pause, .. } = *lock(&upload.stopping);
     if is_pause {
-        fault(PAN123_E_PAUSED, "paused as asked; pan123_upload_start goes on")
+        fault(PAN123_E_PAUSED, "paused as asked; it goes on when it is started again")
     } else {
         fault(PAN123_E_CANCELLED, "cancelled as asked")
     }

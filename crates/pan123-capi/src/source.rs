@@ -22,7 +22,7 @@ use crate::{
     handle::{self, Held, Object},
     numbers::{PAN123_E_SOURCE_IO, may_be_said, pan123_status},
     text,
-    vtable::{Host, Vtable, nonsense, pan123_vtable},
+    vtable::{Clock, Host, Vtable, nonsense, pan123_vtable},
     wait::Cancel,
 };
 
@@ -285,28 +285,39 @@ struct HostSource {
 impl HostSource {
     fn call<T: Send + 'static>(
         &self,
-        function: impl FnOnce(&Host<pan123_source_vtable>) -> Result<T, Fault> + Send + 'static,
+        function: impl FnOnce(&Host<pan123_source_vtable>, &Clock) -> Result<T, Fault> + Send + 'static,
     ) -> io::Result<T> {
         let Reading { calls, cancel, limit, failed, .. } = &self.reading;
         let _one = self.pending.one();
-        let answer = calls.call_blocking(cancel, *limit, self.unless_given_up(function));
+        let clock = self.host.clock();
+        let timed = (&clock, *limit);
+        let answer = calls.call_blocking(cancel, timed, self.unless_given_up(clock.clone(), function));
         answer.and_then(|answer| answer).map_err(|fault| failed.to_io(&fault))
     }
 
     /// It may have waited long for its turn.
-    fn unless_given_up<T, F>(&self, function: F) -> impl FnOnce() -> Result<T, Fault> + use<T, F>
+    fn unless_given_up<T, F>(
+        &self,
+        clock: Clock,
+        function: F,
+    ) -> impl FnOnce() -> Result<T, Fault> + use<T, F>
     where
-        F: FnOnce(&Host<pan123_source_vtable>) -> Result<T, Fault>,
+        F: FnOnce(&Host<pan123_source_vtable>, &Clock) -> Result<T, Fault>,
     {
         let (host, given_up) = (self.host.clone(), self.reading.cancel.clone());
-        move || if given_up.is_fired() { Err(nonsense("given up")) } else { function(&host) }
+        move || if given_up.is_fired() { Err(nonsense("given up")) } else { function(&host, &clock) }
     }
 }
 
 /// Has the host read.
-fn read(host: &Host<pan123_source_vtable>, offset: u64, buf: &mut [u8]) -> Result<usize, Fault> {
+fn read(
+    host: &Host<pan123_source_vtable>,
+    clock: &Clock,
+    offset: u64,
+    buf: &mut [u8],
+) -> Result<usize, Fault> {
     let (len, mut got) = (buf.len(), 0);
-    host.call("read_at", |vtable, ctx, err| match vtable.read_at {
+    host.call(clock, "read_at", |vtable, ctx, err| match vtable.read_at {
         // SAFETY: the host gave it for this; `buf` has `len` bytes, and the rest is on this stack.
         Some(read_at) => unsafe { read_at(ctx, offset, buf.as_mut_ptr(), len, &raw mut got, err) },
         None => crate::numbers::PAN123_E_CALLBACK,
@@ -329,8 +340,8 @@ impl ReadAt for HostSource {
 
     fn read_owned(&self, offset: u64, buf: &mut Vec<u8>, range: Range<usize>) -> io::Result<usize> {
         let mut bytes = std::mem::take(buf);
-        let (bytes, got) = self.call(move |host| {
-            let got = read(host, offset, &mut bytes[range])?;
+        let (bytes, got) = self.call(move |host, clock| {
+            let got = read(host, clock, offset, &mut bytes[range])?;
             Ok((bytes, got))
         })?;
         *buf = bytes;
@@ -340,12 +351,13 @@ impl ReadAt for HostSource {
     fn start_read(&self, offset: u64, mut buf: Vec<u8>) -> Result<ReadStarted, Vec<u8>> {
         let Reading { calls, cancel, limit, failed, .. } = self.reading.clone();
         let one = self.pending.one();
-        let begun = calls.begin(self.unless_given_up(move |host| {
-            let got = read(host, offset, &mut buf)?;
+        let clock = self.host.clock();
+        let begun = calls.begin(self.unless_given_up(clock.clone(), move |host, clock| {
+            let got = read(host, clock, offset, &mut buf)?;
             Ok((buf, got))
         }));
         Ok(Box::pin(async move {
-            let answer = async { begun?.answer_within(&cancel, limit).await? };
+            let answer = async { begun?.answer_within(&cancel, (&clock, limit)).await? };
             let answer = answer.await.map_err(|fault| failed.to_io(&fault));
             drop(one);
             answer
@@ -363,10 +375,10 @@ impl SourceRead for HostSource {
         if self.host.vtable().identity.is_none() {
             return Ok(Identity { size, mtime_ns: 0, ctime_ns: 0, inode: 0, device: 0 });
         }
-        let identity = self.call(move |host| {
+        let identity = self.call(move |host, clock| {
             let struct_size = size_of::<pan123_identity>() as u32;
             let mut identity = pan123_identity { struct_size, flags: 0, size, inode: 0, mtime_ns: 0 };
-            host.call("identity", |vtable, ctx, err| match vtable.identity {
+            host.call(clock, "identity", |vtable, ctx, err| match vtable.identity {
                 // SAFETY: the host gave it for this; the place is on this stack.
                 Some(function) => unsafe { function(ctx, &raw mut identity, err) },
                 None => crate::numbers::PAN123_OK,
@@ -430,7 +442,9 @@ pub unsafe extern "C" fn pan123_source_new(
     })
 }
 
-/// Makes a source from a file on disk. Opens it and keeps it open; links are followed. `path` is UTF-8.
+/// Makes a source from a file on disk. Opens it; links are followed. It stays open as long as the source lives, but of
+/// many files no more than 128 do: the others are opened again by their path when they are read, and have to be the same
+/// ones then. `path` is the bytes that the system knows the file by; on Windows it is UTF-8.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_SOURCE_IO` if there is no such file, if it is no regular file (a directory, a pipe, a
 /// device) or may not be read; `PAN123_E_INVALID_ARGUMENT`.
@@ -453,13 +467,7 @@ pub unsafe extern "C" fn pan123_source_from_path(
         // SAFETY: by the contract of this function.
         let out = unsafe { handle::object_place(out) }?;
         // SAFETY: by the contract of this function.
-        let path = unsafe { text::text(path, len, "path") }?;
-        if path.is_empty() {
-            return Err(invalid("path is empty"));
-        }
-        if path.contains('\0') {
-            return Err(invalid("path has a NUL inside"));
-        }
+        let path = unsafe { text::path(path, len) }?;
         *out = handle::give(Given::Ready(Source::file(path)?));
         Ok(())
     })

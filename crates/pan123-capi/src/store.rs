@@ -17,7 +17,7 @@ use crate::{
     handle::{self, Object},
     numbers::{PAN123_E_CALLBACK, pan123_status},
     sink::{Sink, pan123_sink},
-    vtable::{Host, Vtable, pan123_vtable},
+    vtable::{Clock, Host, Vtable, pan123_vtable},
     wait::Cancel,
 };
 
@@ -128,10 +128,13 @@ fn is_key(key: &str) -> bool {
 fn wait<T: Send + 'static>(
     calls: &Calls,
     cancel: &Cancel,
+    clock: Clock,
     step: &'static str,
-    call: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+    call: impl FnOnce(&Clock) -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Error> {
-    let answer = calls.call_blocking(cancel, LIMIT, call).and_then(|answer| answer);
+    let called = clock.clone();
+    let answer =
+        calls.call_blocking(cancel, (&clock, LIMIT), move || call(&called)).and_then(|answer| answer);
     answer.map_err(|fault| Error::new(ErrorKind::Store, step, fault.message()))
 }
 
@@ -142,11 +145,11 @@ fn load(
     key: Arc<crate::text::Text>,
 ) -> Result<Vec<u8>, Error> {
     let host = host.clone();
-    wait(calls, cancel, "load", move || {
+    wait(calls, cancel, host.clock(), "load", move |clock| {
         let (sink, mut len) = (Sink::default(), 0);
         // SAFETY: `len` is on this stack.
         let text = unsafe { key.lend(&raw mut len) };
-        host.call("load", |vtable, ctx, err| match vtable.load {
+        host.call(clock, "load", |vtable, ctx, err| match vtable.load {
             // SAFETY: the host gave it for this; key and sink live on.
             Some(load) => unsafe { load(ctx, text, len, sink.lend(), err) },
             None => PAN123_E_CALLBACK,
@@ -211,10 +214,10 @@ impl ResumeStore for HostStore {
             .with_advice("Start the same upload again: it goes on where it was."));
         };
         let host = self.host.clone();
-        let keys = wait(&self.calls, &self.cancel, "list uploads", move || {
+        let keys = wait(&self.calls, &self.cancel, host.clock(), "list uploads", move |clock| {
             let sink = Sink::default();
             // SAFETY: the host gave it for this; the sink lives on.
-            host.call("list", |_, ctx, err| unsafe { list(ctx, sink.lend(), err) })?;
+            host.call(clock, "list", |_, ctx, err| unsafe { list(ctx, sink.lend(), err) })?;
             Ok(sink.take())
         })?;
         let mut logs = Vec::new();
@@ -258,26 +261,26 @@ impl HostLog {
     fn wait(
         &self,
         step: &'static str,
-        call: impl FnOnce() -> Result<(), Fault> + Send + 'static,
+        call: impl FnOnce(&Clock) -> Result<(), Fault> + Send + 'static,
     ) -> Result<(), Error> {
-        wait(&self.calls, &self.cancel, step, call)
+        wait(&self.calls, &self.cancel, self.host.clock(), step, call)
     }
 
     /// What writes the bytes as they are now, or removes the key if there are none.
-    fn write(&mut self) -> impl FnOnce() -> Result<(), Fault> + Send + 'static {
+    fn write(&mut self) -> impl FnOnce(&Clock) -> Result<(), Fault> + Send + 'static {
         self.version += 1;
         self.is_dirty = false;
         self.saved = Some(Instant::now());
         let (version, bytes) = (self.version, self.bytes.clone());
         let (key, host, done) = (self.key.clone(), self.host.clone(), self.done.clone());
-        move || {
+        move |clock| {
             let mut done = lock(&done);
             if *done > version {
                 return Ok(());
             }
             *done = version;
             let (text, len) = key.lend();
-            host.call(if bytes.is_empty() { "remove" } else { "save" }, |vtable, ctx, err| {
+            host.call(clock, if bytes.is_empty() { "remove" } else { "save" }, |vtable, ctx, err| {
                 match (bytes.is_empty(), vtable.remove, vtable.save) {
                     // SAFETY: the host gave it for this; the key lives on.
                     (true, Some(remove), _) => unsafe { remove(ctx, text, len, err) },
@@ -320,7 +323,8 @@ impl Drop for HostLog {
     fn drop(&mut self) {
         if self.is_dirty {
             let write = self.write();
-            let _ = self.calls.submit(move || drop(write()));
+            let clock = self.host.clock();
+            let _ = self.calls.submit(move || drop(write(&clock)));
         }
     }
 }

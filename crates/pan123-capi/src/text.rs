@@ -2,6 +2,7 @@
 
 use std::{
     ffi::{CStr, c_char},
+    path::Path,
     slice, str,
 };
 
@@ -18,18 +19,61 @@ pub(crate) const NUL: size_t = size_t::MAX;
 ///
 /// `text` is NULL or readable for `len` bytes, or up to its NUL if `len` is [`NUL`].
 pub(crate) unsafe fn text<'a>(text: *const c_char, len: size_t, name: &str) -> Result<&'a str, Fault> {
-    if text.is_null() {
-        return if len == 0 { Ok("") } else { Err(invalid(format!("{name} is NULL"))) };
-    }
-    let content = if len == NUL {
-        // SAFETY: by the contract.
-        unsafe { CStr::from_ptr(text) }.to_bytes()
-    } else {
-        // SAFETY: by the contract; `bytes` checks the length.
-        unsafe { bytes(text.cast(), len, name) }?
-    };
+    // SAFETY: handed on.
+    as_text(unsafe { content(text, len, name) }?, name)
+}
+
+fn as_text<'a>(content: &'a [u8], name: &str) -> Result<&'a str, Fault> {
     str::from_utf8(content)
         .map_err(|error| invalid(format!("{name} is not UTF-8: byte {} is wrong", error.valid_up_to())))
+}
+
+/// The bytes of a text parameter.
+///
+/// # Safety
+///
+/// As [`text`].
+unsafe fn content<'a>(text: *const c_char, len: size_t, name: &str) -> Result<&'a [u8], Fault> {
+    if text.is_null() {
+        return if len == 0 { Ok(&[]) } else { Err(invalid(format!("{name} is NULL"))) };
+    }
+    if len == NUL {
+        // SAFETY: by the contract.
+        return Ok(unsafe { CStr::from_ptr(text) }.to_bytes());
+    }
+    // SAFETY: by the contract; `bytes` checks the length.
+    unsafe { bytes(text.cast(), len, name) }
+}
+
+/// The path of a file: the bytes that the system knows it by or, where its paths are no bytes, UTF-8.
+///
+/// # Safety
+///
+/// As [`text`].
+pub(crate) unsafe fn path<'a>(text: *const c_char, len: size_t) -> Result<&'a Path, Fault> {
+    // SAFETY: handed on.
+    let content = unsafe { content(text, len, "path") }?;
+    if content.is_empty() {
+        return Err(invalid("path is empty"));
+    }
+    if content.contains(&0) {
+        return Err(invalid("path has a NUL inside"));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        Ok(Path::new(std::ffi::OsStr::from_bytes(content)))
+    }
+    #[cfg(not(unix))]
+    {
+        as_text(content, "path").map(Path::new)
+    }
+}
+
+/// A function's name for messages, which people read who know it from another language.
+pub(crate) fn plain(function: &str) -> &str {
+    let name = function.strip_prefix("pan123_").unwrap_or(function);
+    name.strip_prefix("api_").unwrap_or(name)
 }
 
 /// A text parameter that may be NULL, which means that it is not given.

@@ -1,6 +1,6 @@
 //! Token providers of the host.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use libc::{c_char, size_t};
 use pan123_upload::{Error, ErrorKind, Token, TokenProvider, transport::BoxFuture};
@@ -8,12 +8,15 @@ use tokio::sync::Mutex;
 
 use crate::{
     calls::Calls,
-    error::{self, OwnFailure, pan123_error},
-    guard::{Fault, guard, quiet},
+    error::{self, ErrorRecord, OwnFailure, pan123_error},
+    guard::{Fault, fault, guard, quiet},
     handle::{self, Object},
-    numbers::{PAN123_E_CALLBACK, pan123_status},
+    numbers::{
+        PAN123_E_CALLBACK, PAN123_E_NET_TIMEOUT, PAN123_E_SHUTDOWN, PAN123_E_SOURCE_STALLED, pan123_status,
+    },
     sink::{Sink, pan123_sink},
-    vtable::{Host, Vtable, pan123_vtable},
+    vtable::{Clock, Host, Vtable, pan123_vtable},
+    wait::Cancel,
 };
 
 /// Where access tokens come from, if not from the options. May be given to several clients.
@@ -38,7 +41,8 @@ pub struct pan123_tokens_vtable {
     ///
     /// `refused` is the token that the service has just turned down, `refused_len` bytes and a NUL, or NULL. Give another
     /// one then, preferably one that somebody else has fetched meanwhile: only three tokens of a client id live at a
-    /// time. Called for every request, one call at a time per client: keep what you have. Fails with `PAN123_E_LOGIN`
+    /// time. Called for every request, one call at a time per client: keep what you have. A call that has not returned
+    /// after 30 s is given up, and tried again as after `PAN123_E_NET_TIMEOUT`, perhaps before it returns. Fails with `PAN123_E_LOGIN`
     /// if there is no token to be had, `PAN123_E_NETWORK` if another try may help; see `pan123_vtable` for other codes.
     /// Required.
     pub get: Option<
@@ -70,7 +74,7 @@ unsafe impl Vtable for pan123_tokens_vtable {
 pub(crate) struct HostTokens {
     pub(crate) host: Arc<Host<pan123_tokens_vtable>>,
     pub(crate) calls: Arc<Calls>,
-    /// Held by a call until it returns, also if nobody waits for it any more.
+    /// Held by a call until it returns or its time is over, also if nobody waits for it any more.
     turn: Arc<Mutex<()>>,
 }
 
@@ -91,12 +95,20 @@ impl TokenProvider for HostTokens {
         Box::pin(async move {
             let refused = refused.map(|token| token.expose().to_owned());
             let turn = self.turn.clone().lock_owned().await;
-            let host = self.host.clone();
-            let answer = self.calls.call(move || {
-                let _turn = turn;
-                get(&host, refused.as_deref())
+            let (host, calls) = (self.host.clone(), self.calls.clone());
+            // Also when nobody waits for it any more, it has its time; then it is somebody else's turn.
+            let asking = tokio::spawn(async move {
+                let clock = host.clock();
+                let called = clock.clone();
+                let begun = calls.begin(move || get(&host, &called, refused.as_deref()));
+                let answer = async { begun?.answer_within(&Cancel::new(), (&clock, LIMIT)).await };
+                let answer = answer.await.map_err(|fault| late_is_timeout(*fault)).and_then(|answer| answer);
+                drop(turn);
+                answer
             });
-            match answer.await.and_then(|answer| answer) {
+            let answer =
+                asking.await.unwrap_or_else(|ended| Err(fault(PAN123_E_SHUTDOWN, ended.to_string())));
+            match answer {
                 Ok((text, expires)) => Token::new(text, expires),
                 Err(fault) => {
                     let kind = error::kind_of(fault.code);
@@ -114,10 +126,23 @@ impl TokenProvider for HostTokens {
     }
 }
 
-fn get(host: &Host<pan123_tokens_vtable>, refused: Option<&str>) -> Result<(String, Option<i64>), Fault> {
+/// How long one call may take before it is given up.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A provider that is stuck is no source that is.
+fn late_is_timeout(record: ErrorRecord) -> Fault {
+    let code = if record.code == PAN123_E_SOURCE_STALLED { PAN123_E_NET_TIMEOUT } else { record.code };
+    Box::new(record.with_code(code))
+}
+
+fn get(
+    host: &Host<pan123_tokens_vtable>,
+    clock: &Clock,
+    refused: Option<&str>,
+) -> Result<(String, Option<i64>), Fault> {
     let (sink, mut expires) = (Sink::default(), 0_i64);
     let refused = refused.map(crate::text::Text::new);
-    host.call("get", |vtable, ctx, err| match vtable.get {
+    host.call(clock, "get", |vtable, ctx, err| match vtable.get {
         Some(get) => {
             let mut len = 0;
             // SAFETY: `len` is on this stack.

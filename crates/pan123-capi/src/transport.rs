@@ -16,7 +16,7 @@ use crate::{
     handle::{self, Object},
     http::{self, Exchange, pan123_http},
     numbers::{PAN123_E_CALLBACK, pan123_status},
-    vtable::{Host, Vtable, nonsense, pan123_vtable},
+    vtable::{Clock, Host, Vtable, nonsense, pan123_vtable},
 };
 
 /// How requests get out: a stack of layers of yours over the built-in transport, or over one of yours at the bottom.
@@ -110,13 +110,15 @@ impl HostTransport {
         let start = Instant::now();
         let exchange = Exchange::new(request, self.below.clone(), Runtime::current());
         let (host, lent) = (self.layer.host.clone(), exchange.clone());
+        let clock = host.clock();
+        let called = clock.clone();
         // Dropped with this future: then the request is given up.
-        let _given_up = GiveUp { layer: &self.layer, exchange: &exchange };
-        let sending = self.layer.calls.call(move || send(&host, &lent));
+        let _given_up = GiveUp { layer: &self.layer, exchange: &exchange, clock: &clock };
+        let sending = self.layer.calls.call(move || send(&host, &called, &lent));
         let sent = tokio::select! {
             biased;
             sent = sending => sent,
-            () = stands_still(&exchange) => {
+            () = stands_still(&exchange, &clock) => {
                 let message = format!("the transport did nothing for {} s", exchange.patience().as_secs());
                 let (sent, len) = exchange.sent();
                 let kind = if sent < len { ErrorKind::Stalled } else { ErrorKind::AnswerTimeout };
@@ -128,24 +130,34 @@ impl HostTransport {
     }
 }
 
-fn send(host: &Host<pan123_transport_vtable>, exchange: &Arc<Exchange>) -> Result<Response, Fault> {
+fn send(
+    host: &Host<pan123_transport_vtable>,
+    clock: &Clock,
+    exchange: &Arc<Exchange>,
+) -> Result<Response, Fault> {
     if exchange.cancel.is_fired() {
         return Err(nonsense("given up"));
     }
-    host.call("send", |vtable, ctx, err| match vtable.send {
-        // SAFETY: the host gave it for this; the exchange lives at least as long as this call.
-        Some(send) => unsafe { send(ctx, exchange.lend(), err) },
+    host.call(clock, "send", |vtable, ctx, err| match vtable.send {
+        Some(send) => {
+            // It may have waited long for its turn.
+            exchange.moved();
+            // SAFETY: the host gave it for this; the exchange lives at least as long as this call.
+            unsafe { send(ctx, exchange.lend(), err) }
+        }
         None => PAN123_E_CALLBACK,
     })?;
     exchange.take_response().ok_or_else(|| nonsense("send returned PAN123_OK without an answer"))
 }
 
 /// Returns once nothing has moved for longer than the request's clocks allow.
-async fn stands_still(exchange: &Exchange) {
+async fn stands_still(exchange: &Exchange, clock: &Clock) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let activity = *exchange.activity.lock().unwrap_or_else(|poison| poison.into_inner());
-        if !activity.forwarding && activity.at.elapsed() > exchange.patience() {
+        let patience = exchange.patience();
+        let stands = !activity.forwarding && activity.at.elapsed() > patience;
+        if if clock.waits_for_turn() { clock.is_stuck(patience) } else { stands } {
             return;
         }
     }
@@ -157,6 +169,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 struct GiveUp<'a> {
     layer: &'a HostLayer,
     exchange: &'a Arc<Exchange>,
+    clock: &'a Clock,
 }
 
 impl Drop for GiveUp<'_> {
@@ -164,6 +177,9 @@ impl Drop for GiveUp<'_> {
         self.exchange.cancel.fire();
         // Two references more than ours mean that `send` is still running: its own, and that of its thread.
         let is_open = Arc::strong_count(self.exchange) > 1;
+        if is_open {
+            self.clock.give_up();
+        }
         if let (true, Some(interrupt)) = (is_open, self.layer.host.vtable().interrupt) {
             let (host, exchange) = (self.layer.host.clone(), self.exchange.clone());
             // On a thread of its own, as nobody knows how long it takes. No thread, no interruption. Also while the client

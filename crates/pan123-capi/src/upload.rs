@@ -197,7 +197,7 @@ impl Upload {
 
     fn wait(&self, timeout_ms: i64) -> Result<Fields, Fault> {
         if matches!(*self.phase.borrow(), Phase::New) {
-            return Err(fault(PAN123_E_WRONG_STATE, "the upload was not started; call pan123_upload_start"));
+            return Err(fault(PAN123_E_WRONG_STATE, "the upload was not started"));
         }
         let mut phase = self.phase.subscribe();
         let over = async {

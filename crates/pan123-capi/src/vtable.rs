@@ -1,16 +1,18 @@
 //! Vtables: what the host brings, as plain functions that may block.
 
 use std::{
-    ffi::c_void,
+    ffi::{CStr, c_void},
     mem::MaybeUninit,
-    sync::{Mutex, mpsc::Sender},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc::Sender},
+    time::{Duration, Instant},
 };
 
 use crate::{
     error::{self, ErrorRecord, pan123_error},
     guard::{Fault, calling_out, fault, invalid},
     numbers::{
-        PAN123_E_ABI, PAN123_E_CALLBACK, PAN123_E_UNKNOWN_NUMBER, PAN123_OK, PAN123_VT_SERIAL, pan123_status,
+        PAN123_E_ABI, PAN123_E_CALLBACK, PAN123_E_SOURCE_STALLED, PAN123_E_UNKNOWN_NUMBER, PAN123_OK,
+        PAN123_VT_SERIAL, is_error, pan123_status, pan123_status_name,
     },
 };
 
@@ -32,6 +34,17 @@ use crate::{
 ///   Any other code: the same code, at once. 4 to 6, 20 to 22 and numbers that are no code count as `PAN123_E_CALLBACK`.
 /// - `get`: as `send`, with `PAN123_E_LOGIN`, `PAN123_E_SERVER` and `PAN123_E_RATE_LIMITED` for codes with a meaning.
 /// - `load`: `PAN123_E_STORE`, at once. `save`, `remove`: nothing fails, see the store.
+///
+/// A callback may block for long, but not for ever. Its time runs from when it is called, not while it waits for its turn
+/// because of `PAN123_VT_SERIAL`. When it is over, whoever waited goes on without it; its thread stays with it until it
+/// returns, and what it then says is lost. One that never returns fails those that wait for a turn behind it, too.
+///
+/// - `read_at`, `identity`: `PAN123_OPT_SOURCE_TIMEOUT_MS`, in `pan123_hash` 30 s; then `PAN123_E_SOURCE_STALLED`.
+/// - `get`: 30 s; then as `PAN123_E_NET_TIMEOUT`.
+/// - `load`, `save`, `remove`: 30 s; then as if it had failed.
+/// - `send`: `PAN123_F_TIMEOUT_MS` of its exchange without a sign of life, which are bytes of the body that it reads and an
+///   answer; while it forwards, the transport below minds the time. Then as `PAN123_E_NET_TIMEOUT`.
+/// - `on_event`, `interrupt`, `release`: none; whoever waits for them is `pan123_client_shutdown`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct pan123_vtable {
@@ -101,11 +114,86 @@ fn wrong_size<T>(name: &str, size: usize) -> Fault {
     fault(PAN123_E_ABI, message)
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The turns of calls that must not overlap.
+#[derive(Default)]
+struct Turns {
+    lock: Mutex<()>,
+    /// Since when one of them has been at it.
+    since: Mutex<Option<Instant>>,
+    /// Since when nobody has waited for that one any more.
+    given_up: Mutex<Option<Instant>>,
+}
+
+/// When a call began, for whoever waits for it: its time runs from there, and not while it waits for its turn.
+#[derive(Clone)]
+pub(crate) struct Clock {
+    asked: Instant,
+    began: Arc<OnceLock<Instant>>,
+    turns: Option<Arc<Turns>>,
+}
+
+impl Clock {
+    /// When to look again whether `limit` is over, or why there is nothing more to wait for.
+    pub(crate) fn look_again(&self, limit: Duration) -> Result<Option<Instant>, Fault> {
+        let now = Instant::now();
+        let began = self.began.get().copied();
+        let since = match (began, &self.turns) {
+            (Some(began), _) => began,
+            // Between two turns there is nobody whose time could be over.
+            (None, Some(turns)) => lock(&turns.since).unwrap_or(now),
+            (None, None) => self.asked,
+        };
+        match since.checked_add(limit) {
+            Some(end) if end <= now => Err(self.stalled(limit)),
+            end => Ok(end),
+        }
+    }
+
+    fn stalled(&self, limit: Duration) -> Fault {
+        let millis = limit.as_millis();
+        let message = if self.began.get().is_some() {
+            format!("a callback did not return within {millis} ms")
+        } else if self.turns.is_some() {
+            format!(
+                "waited for its turn (PAN123_VT_SERIAL) behind a callback that did not return within {millis} ms"
+            )
+        } else {
+            format!("no thread was free to call a callback on for {millis} ms")
+        };
+        fault(PAN123_E_SOURCE_STALLED, message)
+    }
+
+    fn has_begun(&self) -> bool {
+        self.began.get().is_some()
+    }
+
+    pub(crate) fn waits_for_turn(&self) -> bool {
+        self.turns.is_some() && !self.has_begun()
+    }
+
+    /// Nobody waits for this call any more.
+    pub(crate) fn give_up(&self) {
+        if let Some(turns) = self.turns.as_ref().filter(|_| self.has_begun()) {
+            *lock(&turns.given_up) = Some(Instant::now());
+        }
+    }
+
+    /// Whether this call has its turn behind one that was given up this long ago and has not returned.
+    pub(crate) fn is_stuck(&self, patience: Duration) -> bool {
+        let behind = self.turns.as_ref().filter(|_| !self.has_begun());
+        behind.and_then(|turns| *lock(&turns.given_up)).is_some_and(|since| since.elapsed() > patience)
+    }
+}
+
 /// Host code with its context. Dropping it lets go of the context.
 pub(crate) struct Host<V: Vtable> {
     vtable: V,
     ctx: usize,
-    serial: Option<Mutex<()>>,
+    serial: Option<Arc<Turns>>,
     /// Hung up, as all members are, after the context was let go of.
     _released: Option<Sender<()>>,
 }
@@ -120,7 +208,7 @@ impl<V: Vtable> Host<V> {
         // SAFETY: `Vtable` promises the shape, the caller the bytes.
         let (copy, size) = unsafe { read_sized(vtable, size_of::<pan123_vtable>(), V::NAME) }?;
         // From here on the context is let go of by `drop`.
-        let serial = (copy.head().flags & PAN123_VT_SERIAL != 0).then(Mutex::default);
+        let serial = (copy.head().flags & PAN123_VT_SERIAL != 0).then(Arc::default);
         let host = Self { vtable: copy, ctx, serial, _released: None };
         if !size.is_multiple_of(align_of::<V>()) {
             return Err(wrong_size::<V>(V::NAME, size));
@@ -146,16 +234,32 @@ impl<V: Vtable> Host<V> {
         &self.vtable
     }
 
+    /// For one call to come.
+    pub(crate) fn clock(&self) -> Clock {
+        Clock { asked: Instant::now(), began: Arc::default(), turns: self.serial.clone() }
+    }
+
     /// Calls a member, alone if the host wants it so, and takes over the error it leaves.
     pub(crate) fn call(
         &self,
+        clock: &Clock,
         what: &str,
         member: impl FnOnce(&V, usize, *mut *mut pan123_error) -> pan123_status,
     ) -> Result<(), Fault> {
-        let _alone =
-            self.serial.as_ref().map(|lock| lock.lock().unwrap_or_else(|poison| poison.into_inner()));
+        let turns = self.serial.as_ref();
+        let _alone = turns.map(|turns| lock(&turns.lock));
+        let begun = Instant::now();
+        let _ = clock.began.set(begun);
+        let tell = |since| {
+            if let Some(turns) = turns {
+                *lock(&turns.since) = since;
+                *lock(&turns.given_up) = None;
+            }
+        };
+        tell(Some(begun));
         let mut error = std::ptr::null_mut();
         let code = calling_out(|| member(&self.vtable, self.ctx, &raw mut error));
+        tell(None);
         // SAFETY: the callback gives away what it left there.
         let record = unsafe { error::take(error) };
         // Codes are positive; what is not says no more than that it failed.
@@ -163,7 +267,9 @@ impl<V: Vtable> Host<V> {
         match (code, record) {
             (PAN123_OK, _) => Ok(()),
             (code, Some(record)) => Err(Box::new(record.with_code(code))),
-            (code, None) => Err(Box::new(ErrorRecord::new(code, format!("{what} failed with code {code}")))),
+            (code, None) => {
+                Err(Box::new(ErrorRecord::new(code, format!("{what} failed with {}", code_name(code)))))
+            }
         }
     }
 
@@ -180,6 +286,16 @@ impl<V: Vtable> Drop for Host<V> {
             calling_out(|| unsafe { release(self.ctx) });
         }
     }
+}
+
+/// A code in words.
+fn code_name(code: pan123_status) -> String {
+    if !is_error(code) {
+        return format!("{code}, which is no code of the library's");
+    }
+    // SAFETY: a text of the library's, with a NUL at its end, which lives for ever.
+    let name = unsafe { CStr::from_ptr(pan123_status_name(code)) };
+    name.to_string_lossy().into_owned()
 }
 
 /// The answer of a callback that makes no sense.

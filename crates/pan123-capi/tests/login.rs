@@ -96,12 +96,12 @@ fn what_does_not_go_together_is_refused_with_what_is_missing() {
     let (id, secret) = ((PAN123_OPT_CLIENT_ID, "i"), (PAN123_OPT_CLIENT_SECRET, "s"));
     let (refresh, token) = ((PAN123_OPT_REFRESH_TOKEN, "r"), (PAN123_OPT_ACCESS_TOKEN, "t"));
     let cases: &[(&[(u32, &str)], &str)] = &[
-        (&[refresh], "PAN123_OPT_REFRESH_TOKEN needs PAN123_OPT_CLIENT_ID"),
-        (&[refresh, id], "PAN123_OPT_CLIENT_ID needs PAN123_OPT_CLIENT_SECRET"),
-        (&[refresh, id, secret], "PAN123_OPT_REFRESH_TOKEN needs PAN123_OPT_TOKEN_CACHE"),
+        (&[refresh], "refresh_token needs client_id"),
+        (&[refresh, id], "client_id needs client_secret"),
+        (&[refresh, id, secret], "refresh_token needs token_cache"),
         (&[refresh, token], "not both"),
         (&[token, id, secret], "not both"),
-        (&[secret], "PAN123_OPT_CLIENT_SECRET needs PAN123_OPT_CLIENT_ID"),
+        (&[secret], "client_secret needs client_id"),
         (&[], "no access token"),
     ];
     for (options, words) in cases {

@@ -375,3 +375,30 @@ fn a_stop_before_the_call_leaves_all_places_empty() {
     }
     assert!(results.iter().all(|result| result.is_null()));
 }
+
+/// On Unix a path is bytes, and some are no text.
+#[cfg(unix)]
+#[test]
+fn a_path_may_be_any_bytes() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(OsStr::from_bytes(b"caf\xe9"));
+    fs::write(&path, "abc").unwrap();
+    let bytes = path.as_os_str().as_bytes();
+    let (mut source, mut err) = (ptr::null_mut(), ptr::null_mut());
+    let mut result = ptr::null_mut();
+    // SAFETY: the path is readable for its length, and the places are on this stack.
+    unsafe {
+        ok(pan123_source_from_path(bytes.as_ptr().cast(), bytes.len(), &raw mut source, &raw mut err), err);
+        ok(pan123_hash(&raw const source, 1, 0, 0, ptr::null_mut(), &raw mut result, &raw mut err), err);
+        let etag = CStr::from_ptr(pan123_result_str(result, PAN123_F_ETAG, 0, ptr::null_mut()));
+        assert_eq!(etag, c"900150983cd24fb0d6963f7d28e17f72");
+        pan123_result_free(result);
+        pan123_source_free(source);
+        let status = pan123_source_from_path(b"a\xffb".as_ptr().cast(), 3, &raw mut source, &raw mut err);
+        assert_eq!((status, said(err).0), (PAN123_E_SOURCE_IO, PAN123_E_SOURCE_IO));
+        let status = pan123_source_from_path(b"a\0b".as_ptr().cast(), 3, &raw mut source, &raw mut err);
+        assert_eq!(status, PAN123_E_INVALID_ARGUMENT);
+        assert!(said(err).1.contains("path has a NUL inside"));
+    }
+}

@@ -33,12 +33,12 @@
 //! to is not written to.
 
 use std::{
-    fs::{self, DirBuilder, Metadata},
+    fs::{self, DirBuilder},
     io::Write,
     num::NonZeroU64,
     os::unix::{
         ffi::OsStrExt,
-        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+        fs::{DirBuilderExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
     process,
@@ -47,12 +47,13 @@ use std::{
 };
 
 use md5::{Digest, Md5};
+use rustix::fs::Stat;
 
 use crate::{
     Digests, Error, ErrorKind, FileInput, OnePass, Options,
     file::drive_file,
     hex,
-    input::{Before, read_error},
+    input::{Before, id, times},
     state::{Reader, Writer},
 };
 
@@ -89,8 +90,8 @@ impl Cache {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, Error> {
         let dir = dir.into();
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| {
-            let message = format!("could not use {} as a cache: {error}", dir.display());
-            Error::new(ErrorKind::Cache, message).with_source(error)
+            let message = format!("could not use {} as a cache", dir.display());
+            Error::because_of(ErrorKind::Cache, &message, error)
         })?;
         clean_up(&dir, ENTRIES_MAX);
         Ok(Self { dir, save_every: SAVE_EVERY })
@@ -139,20 +140,21 @@ impl Cache {
         options: &Options,
     ) -> Result<Digests, Error> {
         options.check_cancelled()?;
-        let metadata = input.file().metadata().map_err(|error| read_error(error, "look at the open file"))?;
-        let entry = (metadata.len() >= SIZE_MIN && is_settled(&metadata, SystemTime::now()))
-            .then(|| Entry::new(self, path, &metadata, options));
+        let stat = input.stat()?;
+        let before = Before::of_file(&stat);
+        let entry = (before.size >= SIZE_MIN && are_settled(times(&stat), SystemTime::now()))
+            .then(|| Entry::new(self, path, &stat, options));
         let kept = entry.as_ref().and_then(|entry| entry.digests(options));
         if let Some(digests) = kept {
             options.report(digests.size);
             return Ok(digests);
         }
-        let mut pass = match entry.as_ref().and_then(|entry| entry.pass(metadata.len(), options)) {
+        let mut pass = match entry.as_ref().and_then(|entry| entry.pass(before.size, options)) {
             Some(pass) => pass,
             None => options.one_pass()?,
         };
         let mut save_at = pass.bytes_hashed().saturating_add(self.save_every.get());
-        drive_file(input, Before::of_file(&metadata), path_at_end, &mut pass, options, &mut |pass| {
+        drive_file(input, before, path_at_end, &mut pass, options, &mut |pass| {
             options.report(pass.bytes_hashed());
             if pass.bytes_hashed() >= save_at {
                 save_at = pass.bytes_hashed().saturating_add(self.save_every.get());
@@ -192,12 +194,6 @@ fn clean_up(dir: &Path, entries_max: usize) {
     }
 }
 
-fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
-    let written = (metadata.mtime(), metadata.mtime_nsec());
-    let changed = (metadata.ctime(), metadata.ctime_nsec());
-    are_settled([written, changed], now)
-}
-
 /// True when a write from `now` on cannot leave a file with these times, in seconds and nanoseconds. See the
 /// module's page.
 fn are_settled(times: [(i64, i64); 2], now: SystemTime) -> bool {
@@ -226,16 +222,17 @@ enum Kind {
 }
 
 impl Entry {
-    fn new(cache: &Cache, path: &Path, metadata: &Metadata, options: &Options) -> Self {
+    fn new(cache: &Cache, path: &Path, stat: &Stat, options: &Options) -> Self {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let mut name = Md5::new();
         name.update(options.slice_size().get().to_le_bytes());
         name.update(absolute.as_os_str().as_bytes());
         let mut key = Writer(Vec::new());
-        for number in [metadata.dev(), metadata.ino(), metadata.len(), options.slice_size().get()] {
+        let (device, inode) = id(stat);
+        for number in [device, inode, stat.st_size as u64, options.slice_size().get()] {
             key.u64(number);
         }
-        for time in [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()] {
+        for time in times(stat).into_iter().flat_map(|(seconds, nanos)| [seconds, nanos]) {
             key.u64(time as u64);
         }
         key.bytes(absolute.as_os_str().as_bytes());
@@ -258,13 +255,15 @@ impl Entry {
     }
 
     fn pass(&self, size: u64, options: &Options) -> Option<OnePass> {
-        let pass =
+        let mut pass =
             OnePass::restore_with_kernel(&self.read(Kind::Pass)?, options.chosen_kernel().ok()?).ok()?;
         let fits = pass.bytes_hashed() <= size && pass.slice_size == options.slice_size();
         // One with a SHA-1 that nobody wants now goes on without.
         let has_all = pass.sha1.is_some() || !options.wants_sha1();
-        (fits && has_all)
-            .then(|| OnePass { sha1: pass.sha1.clone().filter(|_| options.wants_sha1()), ..pass })
+        (fits && has_all).then(|| {
+            pass.sha1 = pass.sha1.take().filter(|_| options.wants_sha1());
+            pass
+        })
     }
 
     /// The content, if it is whole and its key is this entry's.

@@ -1,6 +1,6 @@
 //! One MD5 in progress: the four words, the length, and the bytes short of a block.
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, blocks};
 
 /// Bytes that MD5 takes at a time.
 pub(crate) const BLOCK: usize = 64;
@@ -83,6 +83,22 @@ impl Chain {
         kernel.single(&mut self.words, &blocks[..count]);
         digest(self.words)
     }
+}
+
+/// The MD5 of a message by itself, without the copies that a message in parts needs.
+pub(crate) fn md5(kernel: Kernel, data: &[u8]) -> [u8; 16] {
+    let (body, rest) = blocks(data);
+    let mut words = START;
+    if !body.is_empty() {
+        kernel.single(&mut words, body);
+    }
+    let mut end = [0; 2 * BLOCK];
+    let len = if rest.len() < 56 { BLOCK } else { 2 * BLOCK };
+    end[..rest.len()].copy_from_slice(rest);
+    end[rest.len()] = 0x80;
+    end[len - 8..len].copy_from_slice(&(data.len() as u64).wrapping_mul(8).to_le_bytes());
+    kernel.single(&mut words, blocks(&end[..len]).0);
+    digest(words)
 }
 
 /// The final state as the bytes of a digest.

@@ -13,7 +13,7 @@ pub enum ErrorKind {
     NotFound,
     /// The path names a directory, a pipe, a socket or a device. Only regular files are hashed.
     NotAFile,
-    /// The storage failed to open or read; the cause is in [`source`](std::error::Error::source).
+    /// The storage failed to open or read; [`Error::io_error`] is what it said.
     Read,
     /// The input ended before its size.
     Shrunk,
@@ -27,32 +27,34 @@ pub enum ErrorKind {
     Kernel,
     /// A saved state that is damaged, or belongs to something else.
     State,
-    /// The cache directory cannot be used; the cause is in [`source`](std::error::Error::source).
+    /// The cache directory cannot be used; [`Error::io_error`] is what the system said.
     Cache,
 }
 
 /// The one error of this crate.
-#[derive(Debug, thiserror::Error)]
+///
+/// What it displays says all, what the system or the storage said included; so that is not in its
+/// [`source`](std::error::Error::source) once more, but what is behind that may be.
+#[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     path: Option<PathBuf>,
-    #[source]
-    source: Option<io::Error>,
+    io_error: Option<io::Error>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), path: None, source: None }
+        Self { kind, message: message.into(), path: None, io_error: None }
     }
 
     pub(crate) fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "hashing was cancelled")
     }
 
-    pub(crate) fn with_source(mut self, source: io::Error) -> Self {
-        self.source = Some(source);
-        self
+    /// `message`, and what the system or the storage said.
+    pub(crate) fn because_of(kind: ErrorKind, message: &str, error: io::Error) -> Self {
+        Self { io_error: Some(error), ..Self::new(kind, message) }
     }
 
     pub(crate) fn at(mut self, path: &Path) -> Self {
@@ -65,6 +67,11 @@ impl Error {
         self.kind
     }
 
+    /// What the system or the storage said, if that is why.
+    pub fn io_error(&self) -> Option<&io::Error> {
+        self.io_error.as_ref()
+    }
+
     /// The file it happened to, if it has a name.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
@@ -73,9 +80,16 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.path {
-            Some(path) => write!(f, "hash {}: {}", path.display(), self.message),
-            None => f.write_str(&self.message),
+        if let Some(path) = &self.path {
+            write!(f, "hash {}: ", path.display())?;
         }
+        f.write_str(&self.message)?;
+        self.io_error.as_ref().map_or(Ok(()), |error| write!(f, ": {error}"))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.io_error.as_ref()?.source()
     }
 }

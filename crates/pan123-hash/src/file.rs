@@ -38,8 +38,8 @@ pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, E
     let path = path.as_ref();
     let hash = || {
         let mut pass = options.one_pass()?;
-        let (input, metadata) = FileInput::open_with_metadata(path)?;
-        let before = Before::of_file(&metadata);
+        let (input, stat) = FileInput::open_with_stat(path)?;
+        let before = Before::of_file(&stat);
         drive_file(&input, before, Some(path), &mut pass, options, &mut |pass| {
             options.report(pass.bytes_hashed());
         })?;
@@ -68,8 +68,10 @@ pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, E
 pub fn hash_input<I: Input + ?Sized>(input: &I, options: &Options) -> Result<Digests, Error> {
     let mut pass = options.one_pass()?;
     let look = || Before::of(input);
-    let reading = Reading { input, before: look()?, look: &look, may_cross_end: false, options };
+    let before = look()?;
+    let reading = Reading { input, before, look: &look, may_cross_end: false, options };
     reading.drive(&mut pass, &mut |pass| options.report(pass.bytes_hashed()))?;
+    before.check(look()?)?;
     Ok(pass.finish())
 }
 
@@ -85,11 +87,16 @@ pub(crate) fn drive_file(
     options: &Options,
     after_chunk: &mut dyn FnMut(&OnePass),
 ) -> Result<(), Error> {
-    if before.size - pass.bytes_hashed() >= AHEAD_MIN {
+    let left = before.size - pass.bytes_hashed();
+    if left >= AHEAD_MIN {
         input.read_ahead();
     }
     let look = || input.look_again(path);
-    Reading { input, before, look: &look, may_cross_end: true, options }.drive(pass, after_chunk)
+    Reading { input, before, look: &look, may_cross_end: true, options }.drive(pass, after_chunk)?;
+    match path {
+        Some(path) if left <= CHUNK_HERE as u64 => input.check_at_once(before, path),
+        _ => before.check(look()?),
+    }
 }
 
 /// An input that is being read.
@@ -116,11 +123,10 @@ impl<I: Input + ?Sized> Reading<'_, I> {
             Ok(())
         };
         if self.before.size - from < AHEAD_MIN {
-            self.read_here(from, &mut take)?;
+            self.read_here(from, &mut take)
         } else {
-            self.read_ahead(from, &mut take)?;
+            self.read_ahead(from, &mut take)
         }
-        self.before.check((self.look)()?)
     }
 
     /// Reads what comes at `offset`, one byte less than fits at most, and sees whether the end is where it
@@ -130,12 +136,12 @@ impl<I: Input + ?Sized> Reading<'_, I> {
         let len = left.min(buf.len() as u64 - 1) as usize;
         let is_last = len as u64 == left;
         let want = len + usize::from(is_last && self.may_cross_end);
-        let mut got = read_full_owned(self.input, offset, buf, 0..want, self.options)?;
+        let mut got = read_full_owned(self.input, offset, buf, 0..want, len, self.options)?;
         if got < len {
             return Err(self.before.ended(offset + got as u64, (self.look)()?));
         }
         if is_last && !self.may_cross_end {
-            got += read_full_owned(self.input, self.before.size, buf, len..len + 1, self.options)?;
+            got += read_full_owned(self.input, self.before.size, buf, len..len + 1, 1, self.options)?;
         }
         if got > len {
             return Err(self.before.went_on((self.look)()?));

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::{Mutex, OnceLock, PoisonError, atomic::AtomicUsize, mpsc},
+    sync::{OnceLock, atomic::AtomicUsize, mpsc},
     thread,
 };
 
@@ -27,6 +27,9 @@ const THREADS_MAX: usize = 4;
 /// hashing some hundred KiB.
 const STEPS_HERE: usize = 5;
 
+/// Batches that a thread may have done before the results of the first were taken.
+const DONE_MAX: usize = 8;
+
 /// Hashes many regular files, each for itself.
 ///
 /// Calls `each` once for each of `paths`, with its place in `paths`, as soon as it is done; that is not always in
@@ -34,7 +37,7 @@ const STEPS_HERE: usize = 5;
 /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). `each` and the progress callback are called on the
 /// calling thread.
 ///
-/// Small files are as fast as they can be read: a few of them on the calling thread, many with up to four more,
+/// Small files are as fast as they can be read: a few of them on the calling thread, many with up to three more,
 /// each with up to 32 open files and 0.5 MiB of memory. A large file that is left by itself is read ahead as by
 /// [`hash_file`](crate::hash_file).
 ///
@@ -64,21 +67,25 @@ pub fn hash_many<P: AsRef<Path> + Sync>(
         }
         bytes_hashed += done.bytes;
         options.report(bytes_hashed);
-        true
     };
     let worker = || Worker::new(paths, &next, kernel, options, threads);
     let mut first = worker();
     first.batch = Batch::small();
+    let mut here = |done| {
+        deliver(done);
+        true
+    };
     let mut goes_on = true;
     for _ in 0..STEPS_HERE {
-        goes_on = goes_on && first.step(&mut deliver);
+        goes_on = goes_on && first.step(&mut here);
     }
     first.batch.enlarge();
-    if goes_on && threads > 1 && first.reader.waiting() > 0 {
-        work_on_threads(first, &worker, threads, &mut deliver);
+    let helpers = if first.reader.waiting() > 0 { threads - 1 } else { 0 };
+    if goes_on && helpers > 0 {
+        work_with_helpers(first, &worker, helpers, &mut deliver);
     } else {
         while goes_on {
-            goes_on = first.step(&mut deliver);
+            goes_on = first.step(&mut here);
         }
     }
     for file in (0..paths.len()).filter(|&file| !is_done[file]) {
@@ -94,22 +101,21 @@ fn threads() -> usize {
     *THREADS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX))
 }
 
-/// Lets `first` go on as one of several threads, and delivers here what they do.
-fn work_on_threads<'a, P: AsRef<Path> + Sync>(
-    first: Worker<'a, P>,
+/// Lets `first` go on here next to so many threads, and delivers here what all of them do.
+fn work_with_helpers<'a, P: AsRef<Path> + Sync>(
+    mut first: Worker<'a, P>,
     worker: &(dyn Fn() -> Worker<'a, P> + Sync),
-    threads: usize,
-    deliver: &mut dyn FnMut(Done) -> bool,
+    helpers: usize,
+    deliver: &mut dyn FnMut(Done),
 ) {
-    let (sender, receiver) = mpsc::sync_channel::<Done>(threads);
-    // If there is no thread to take it, it stays here.
-    let first = Mutex::new(Some(first));
-    let take_first = || first.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let (sender, receiver) = mpsc::sync_channel::<Done>(helpers * DONE_MAX);
     thread::scope(|scope| {
-        for _ in 0..threads {
-            let (sender, take_first) = (sender.clone(), &take_first);
+        // It belongs to this closure, so that it is gone before the scope waits for the threads.
+        let receiver = receiver;
+        for _ in 0..helpers {
+            let sender = sender.clone();
             let work = move || {
-                let mut worker = take_first().unwrap_or_else(worker);
+                let mut worker = worker();
                 // Nobody wants the results when the receiver is gone.
                 while worker.step(&mut |done| sender.send(done).is_ok()) {}
             };
@@ -117,15 +123,14 @@ fn work_on_threads<'a, P: AsRef<Path> + Sync>(
             let _ = thread::Builder::new().name("pan123-hash".into()).spawn_scoped(scope, work);
         }
         drop(sender);
-        // It belongs to this closure, so that it is gone before the scope waits for the threads.
-        let receiver = receiver;
-        for done in receiver {
+        let mut deliver_all = |done| {
             deliver(done);
-        }
+            receiver.try_iter().for_each(&mut *deliver);
+            true
+        };
+        while first.step(&mut deliver_all) {}
+        receiver.iter().for_each(deliver);
     });
-    if let Some(mut first) = take_first() {
-        while first.step(deliver) {}
-    }
 }
 
 /// What came out of one batch.

@@ -4,7 +4,7 @@ use sha1::{Digest, Sha1};
 
 use crate::{
     Digests, Error, Kernel, Options,
-    chain::{START, digest},
+    chain::{START, digest, md5},
     schedule::{Arena, Feed, Job, run},
 };
 
@@ -14,6 +14,10 @@ const GROUP: usize = 512;
 /// Jobs that are taken together at most, but for those of one buffer. Bounds the memory for them, about 0.3 KiB
 /// each.
 const GROUP_JOBS: u64 = 4096;
+
+/// Buffers of less than this are one block, and fewer than [`FEW`] of them less work than to share it out.
+const TINY: usize = 56;
+const FEW: usize = 4;
 
 /// Slices of less than this are not worth a job each.
 pub(crate) const SLICE_MIN: u64 = 4 << 10;
@@ -43,8 +47,10 @@ pub fn hash_buffers<B: AsRef<[u8]>>(buffers: &[B], options: &Options) -> Result<
         let (group, later) = rest.split_at(group_len(rest, options));
         rest = later;
         meter.begin(group.iter().map(|buffer| buffer.as_ref().len() as u64).sum());
-        if let [only] = group {
-            all.push(hash_alone(only.as_ref(), kernel, &mut meter)?);
+        if group.len() < FEW && group.iter().all(|buffer| buffer.as_ref().len() < TINY || group.len() == 1) {
+            for buffer in group {
+                all.push(hash_alone(buffer.as_ref(), kernel, &mut meter)?);
+            }
         } else {
             hash_group(group, kernel, &mut arena, &mut meter, &mut all)?;
         }
@@ -78,6 +84,13 @@ fn job_count(data: &[u8], options: &Options) -> Option<u64> {
 
 /// Hashes one buffer by itself.
 fn hash_alone(data: &[u8], kernel: Kernel, meter: &mut Meter) -> Result<Digests, Error> {
+    let slice_size = meter.options.slice_size();
+    let size = data.len() as u64;
+    if data.len() <= STEP && size <= slice_size.get() && !meter.options.wants_sha1() {
+        let etag = md5(kernel, data);
+        meter.add(size)?;
+        return Ok(Digests { etag, slices: vec![etag], size, slice_size, sha1: None });
+    }
     let mut pass = meter.options.one_pass_with(kernel);
     for piece in data.chunks(STEP) {
         pass.update(piece);

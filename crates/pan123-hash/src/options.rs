@@ -40,7 +40,8 @@ impl<'a> Options<'a> {
 
     /// Calls `progress` with the number of bytes hashed so far, over all files of the call.
     ///
-    /// The number never falls. The call comes on the hashing thread, every few MiB and at the end.
+    /// The number never falls. The call comes on the thread that called, about every MiB or more often, and at the
+    /// end.
     #[must_use]
     pub fn progress(mut self, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
         self.progress = Some(progress);

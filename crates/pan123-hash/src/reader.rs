@@ -26,8 +26,9 @@ const PIECE_MIN: usize = 16 << 10;
 /// Files held open at a time, which is as many as there are lanes.
 const OPEN_MAX: usize = ROOM / PIECE_MIN;
 
-/// Pieces in a batch.
-const PIECES_MAX: usize = 1024;
+/// Pieces in a batch: enough to fill the lanes, and few enough for the core's own cache, the names and what the
+/// system keeps of each file included.
+const PIECES_MAX: usize = 64;
 
 /// A line of the cache. Pieces start at one and leave one free between them: pieces at distances of a power
 /// of two would all fall on the same few places of the cache, which costs a quarter of the speed.
@@ -40,7 +41,7 @@ const BUF_MAX: usize = ROOM + (OPEN_MAX + 2) * 2 * LINE;
 const ROOM_FIRST: usize = 96 << 10;
 
 /// Bytes to begin with.
-const BUF_MIN: usize = 16 << 10;
+const BUF_MIN: usize = 2 << 10;
 
 /// A buffer and the pieces of files in it.
 #[derive(Debug)]
@@ -177,9 +178,9 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
             if file >= self.paths.len() {
                 break;
             }
-            match FileInput::open_with_metadata(self.paths[file].as_ref()) {
-                Ok((input, metadata)) => {
-                    let open = Open { file, input, before: Before::of_file(&metadata), offset: 0 };
+            match FileInput::open_with_stat(self.paths[file].as_ref()) {
+                Ok((input, stat)) => {
+                    let open = Open { file, input, before: Before::of_file(&stat), offset: 0 };
                     let slice_size = self.options.slice_size().get();
                     if slice_size < SLICE_MIN && open.before.size > slice_size {
                         self.alone.push(open);
@@ -224,19 +225,21 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
 
     fn read_piece(&self, open: &Open, len: usize, last: bool, batch: &mut Batch) -> Result<Content, Error> {
         let Open { file, input, before, offset } = open;
-        let look = || input.look_again(Some(self.paths[*file].as_ref()));
-        // One byte more than there should be, so that one call reads the file and sees its end.
+        let path = self.paths[*file].as_ref();
+        let look = || input.look_again(Some(path));
+        // One byte more than there should be: if it does not come, one call has read the file and seen its end.
         let space = batch.space(len + usize::from(last));
-        let got = read_full(input, *offset, space, self.options)?;
+        let got = read_full(input, *offset, space, len, self.options)?;
         if got < len {
             return Err(before.ended(offset + got as u64, look()?));
         }
-        if last {
-            let now = look()?;
-            before.check(now)?;
-            if got > len {
-                return Err(before.went_on(now));
-            }
+        if last && *offset == 0 {
+            input.check_at_once(*before, path)?;
+        } else if last {
+            before.check(look()?)?;
+        }
+        if got > len {
+            return Err(before.went_on(look()?));
         }
         let start = batch.used;
         batch.used = (start + len).next_multiple_of(LINE) + LINE;

@@ -21,6 +21,9 @@ use crate::{
 /// anew.
 const CALL_BLOCKS_MAX: usize = 1024;
 
+/// Blocks that a job takes in its turn at least.
+const TURN_MIN: usize = 8;
+
 /// How many jobs may take turns as the second of a pair.
 const TURNS_MAX: usize = 8;
 
@@ -178,6 +181,10 @@ impl Schedule<'_, '_> {
         let Some(&width_max) = self.kernel.widths().last() else { return Ok(()) };
         loop {
             self.activate(width_max);
+            let left = self.active.len() + self.waiting.len();
+            if left > width_max && left < 2 * width_max {
+                self.wide_in_turns(width_max)?;
+            }
             if !self.wide_pays() {
                 return Ok(());
             }
@@ -191,7 +198,36 @@ impl Schedule<'_, '_> {
         let longest_active = self.active.iter().map(|&id| self.jobs[id].blocks_left).max().unwrap_or(0);
         let longest_waiting = self.waiting.as_slice().first().map_or(0, |&(blocks_left, _)| blocks_left);
         let longest = longest_active.max(longest_waiting);
-        self.active.len() >= self.kernel.crossover() && self.blocks_left - longest > longest
+        // Where a pair costs more than one chain, the longest gets no shadow.
+        self.active.len() >= self.kernel.crossover()
+            && (self.blocks_left - longest > longest || !self.kernel.pair_is_free())
+    }
+
+    /// Lets somewhat more jobs than there are lanes take turns, those with the most left first, until they fit. All end at
+    /// about the same time then, and no few are left that fill no lanes.
+    fn wide_in_turns(&mut self, width: usize) -> Result<(), Error> {
+        self.activate(usize::MAX);
+        let mut states = [0; 4 * LANES_MAX];
+        let states = &mut states[..4 * width];
+        let mut runs: [&[Block]; LANES_MAX] = [&[]; LANES_MAX];
+        while self.active.len() > width && self.wide_pays() {
+            let jobs = &self.jobs;
+            let by_rest = |&id: &usize| std::cmp::Reverse(jobs[id].blocks_left);
+            let (_, &mut last, _) = self.active.select_nth_unstable_by_key(width - 1, by_rest);
+            let turn = (jobs[last].blocks_left / 8).clamp(TURN_MIN, CALL_BLOCKS_MAX);
+            for (lane, &id) in self.active[..width].iter().enumerate() {
+                load(states, lane, self.jobs[id].words);
+                runs[lane] = self.jobs[id].run;
+            }
+            let count = runs[..width].iter().map(|run| run.len()).min().unwrap_or(0).min(turn);
+            self.kernel.lanes(states, &runs[..width], count);
+            for (lane, &id) in self.active[..width].iter().enumerate() {
+                self.jobs[id].words = stored(states, lane);
+            }
+            self.skip(width, count)?;
+            self.active.retain(|&id| self.jobs[id].blocks_left > 0);
+        }
+        Ok(())
     }
 
     /// Runs the active jobs in lanes of this width until one has no successor, or lanes no longer pay.
@@ -257,7 +293,7 @@ impl Schedule<'_, '_> {
                     let run = self.jobs[only].run;
                     let count = run.len().min(4 * CALL_BLOCKS_MAX);
                     self.kernel.single(&mut self.jobs[only].words, &run[..count]);
-                    self.skip(&[only], count)?;
+                    self.skip(1, count)?;
                 }
                 [first, second, ..] => {
                     let (run_a, run_b) = (self.jobs[first].run, self.jobs[second].run);
@@ -265,21 +301,21 @@ impl Schedule<'_, '_> {
                     let (mut a, mut b) = (self.jobs[first].words, self.jobs[second].words);
                     self.kernel.pair(&mut a, &mut b, &run_a[..count], &run_b[..count]);
                     (self.jobs[first].words, self.jobs[second].words) = (a, b);
-                    self.skip(&[first, second], count)?;
+                    self.skip(2, count)?;
                 }
             }
             self.active.retain(|&id| self.jobs[id].blocks_left > 0);
         }
     }
 
-    /// Notes that these jobs took `count` blocks each.
-    fn skip(&mut self, ids: &[usize], count: usize) -> Result<(), Error> {
+    /// Notes that so many of the active jobs, from the front, took `count` blocks each.
+    fn skip(&mut self, jobs: usize, count: usize) -> Result<(), Error> {
         let mut bytes = 0;
-        for &id in ids {
+        for &id in &self.active[..jobs] {
             self.jobs[id].skip(count);
             bytes += if self.jobs[id].counted { (count * BLOCK) as u64 } else { 0 };
         }
-        self.blocks_left -= count * ids.len();
+        self.blocks_left -= count * jobs;
         (self.tick)(bytes)
     }
 }

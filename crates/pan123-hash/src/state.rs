@@ -25,15 +25,17 @@ impl OnePass {
     ///
     /// Holds no checksum, and nothing about where the bytes came from.
     pub fn save(&self) -> Vec<u8> {
+        let mut pass = self.clone();
+        pass.flush();
         let mut out = Writer(Vec::new());
-        out.u64(self.slice_size.get());
-        self.whole.save(&mut out);
-        self.slice().save(&mut out);
-        out.u64(self.slices.len() as u64);
-        for slice in &self.slices {
+        out.u64(pass.slice_size.get());
+        pass.whole.save(&mut out);
+        pass.slice().save(&mut out);
+        out.u64(pass.slices.len() as u64);
+        for slice in &pass.slices {
             out.bytes(slice);
         }
-        match &self.sha1 {
+        match &pass.sha1 {
             Some(sha1) => {
                 out.bytes(&[1]);
                 out.bytes(&sha1.serialize());
@@ -83,7 +85,7 @@ impl OnePass {
             && whole.len <= LEN_MAX
             && slice.len <= slice_size.get()
             && if count == 0 { slice == whole } else { slice.len > 0 };
-        plausible.then_some(Self { kernel, slice_size, whole, slice, slices, sha1 })
+        plausible.then(|| Self::going_on(kernel, slice_size, whole, slice, slices, sha1))
     }
 }
 

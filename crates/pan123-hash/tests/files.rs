@@ -410,7 +410,10 @@ fn an_input_that_breaks_its_word_is_an_error() {
         let broken = Odd::new(random(size), size as u64, vec![Ok(50), Err(io::ErrorKind::TimedOut)]);
         let error = hash_input(&broken, &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Read);
-        assert!(error.to_string().contains("byte 50"), "{error}");
+        let causes: Vec<_> =
+            std::iter::successors(std::error::Error::source(&error), |&e| e.source()).collect();
+        let chain = format!("{error} {causes:?}");
+        assert!(chain.contains("byte 50") && chain.matches("timed out").count() == 1, "{chain}");
         let changed = Odd::new(random(size), size as u64, whole());
         let progress = |_| changed.version.store(1, Ordering::Relaxed);
         let error = hash_input(&changed, &options.progress(&progress)).unwrap_err();

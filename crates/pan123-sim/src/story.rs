@@ -150,7 +150,7 @@ impl Judge {
                 Record::Created { .. } => (kept.created, kept.slices) = (true, BTreeSet::new()),
                 Record::Slice { no } => _ = kept.slices.insert(*no),
                 Record::Restarted => (kept.created, kept.slices) = (false, BTreeSet::new()),
-                Record::Completing | Record::Done(_) => {}
+                Record::Asked | Record::Completing | Record::Done(_) => {}
             }
         }
         watched.acknowledged = kept.slices.clone();

@@ -160,6 +160,12 @@ fn parse(text: &str) -> Result<Url, Error> {
         return Err(refuse(text, "a query or fragment has no place in it"));
     }
     if !text.contains("://") && !is_loopback(&url) {
+        if url.port().is_none() && url.domain().is_some_and(|name| !name.contains('.')) {
+            return Err(refuse(
+                text,
+                "it is a word; if that is the name of a host, write https:// in front of it",
+            ));
+        }
         url.set_scheme("https").map_err(|()| refuse(text, "it cannot be reached over https"))?;
     }
     Ok(url)
@@ -214,6 +220,8 @@ mod tests {
             ("HTTP://Far.Example", "https://far.example"),
             ("far.example", "https://far.example"),
             ("//far.example", "https://far.example"),
+            ("https://gateway", "https://gateway"),
+            ("gateway:8443", "https://gateway:8443"),
             (" http://127.0.0.1:9000/ ", "http://127.0.0.1:9000"),
             ("http://127.8.0.1", "http://127.8.0.1"),
             ("127.0.0.1:9000", "http://127.0.0.1:9000"),
@@ -247,6 +255,7 @@ mod tests {
             "http://far example",
             "http://far.example:99999",
             "unix:/run/x.sock",
+            "nonsense",
         ] {
             let error = ServerUrl::base(given).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{given}");

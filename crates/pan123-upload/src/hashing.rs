@@ -105,8 +105,7 @@ fn hash_error(source: &Source, error: &pan123_hash::Error) -> Error {
 }
 
 fn ends_early(error: &pan123_hash::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
+    error.io_error().is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// MD5 of a part of a source, for a slice that comes without one.

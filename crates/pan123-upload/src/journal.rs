@@ -103,7 +103,7 @@ impl Journal {
                     slices = slices.map(|(done, count): (u32, u32)| ((done + 1).min(count), count));
                 }
                 Record::Restarted => slices = None,
-                Record::Hashed(_) | Record::Completing | Record::Done(_) => {}
+                Record::Hashed(_) | Record::Asked | Record::Completing | Record::Done(_) => {}
             }
         }
         slices

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use pan123_proto::{
     Class, Endpoint, Failure, Md5,
     decode::{self, Answer},
-    machine::{Reply, UploadSpec},
+    machine::{Duplicate, Reply, UploadSpec},
     multipart::{self, Boundary, Frame},
     wire::{self, CreateRequest, SingleFields, SliceFields},
 };
@@ -139,7 +139,8 @@ impl Service {
         self.call(Endpoint::UserInfo, None, &Payload::Query(String::new()), decode::user_info).await
     }
 
-    /// Looks for a file of this name, size and etag where an upload puts it.
+    /// Looks for a file of this name, size and etag where an upload puts it; where both are kept, the name may have
+    /// got a number.
     pub(crate) async fn find(&self, spec: &UploadSpec, etag: Md5) -> Result<Reply, Error> {
         let (mut folder, mut name) = (spec.parent_id, spec.filename.as_str());
         if spec.contain_dir {
@@ -151,8 +152,12 @@ impl Service {
                 folder = inner.file_id;
             }
         }
+        let may_be_numbered = spec.duplicate == Some(Duplicate::KeepBoth);
         let ours = |entry: &wire::FileInfo| {
-            !entry.is_folder && entry.filename == name && entry.size == spec.size && entry.etag == Some(etag)
+            !entry.is_folder
+                && (entry.filename == name || may_be_numbered && is_numbered(&entry.filename, name))
+                && entry.size == spec.size
+                && entry.etag == Some(etag)
         };
         let found = self.entry(folder, ours).await?;
         Ok(found.map_or(Reply::NotYet, |file| Reply::Stored { file_id: file.file_id }))
@@ -324,6 +329,17 @@ fn refused_anew(mut failure: Failure) -> Failure {
     failure.message =
         format!("the service refuses the token that it just gave; it said: {}", failure.message);
     failure
+}
+
+/// Whether this is the name that a second file called `name` gets, as in `a(1).txt` for `a.txt`.
+fn is_numbered(numbered: &str, name: &str) -> bool {
+    let (stem, extension) = match name.rfind('.') {
+        Some(dot) if dot > 0 => name.split_at(dot),
+        _ => (name, ""),
+    };
+    let number = numbered.strip_prefix(stem).and_then(|rest| rest.strip_suffix(extension)).map(str::trim);
+    let digits = number.and_then(|rest| rest.strip_prefix('(')?.strip_suffix(')'));
+    digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// Pages of a folder that are looked through for a file, of 100 entries each.

@@ -55,7 +55,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// A local file. Opens it and keeps it open; links are followed.
+    /// A local file. Opens it; links are followed. It stays open as long as the source lives, but of many files no more
+    /// than 128 do: the others are opened again by their path when they are read, and have to be the same ones then.
     ///
     /// Blocks for as long as the file system takes to open a file.
     ///
@@ -270,7 +271,7 @@ fn cut_short(size: u64, end: u64) -> io::Error {
 /// The source is no longer what it was.
 pub(crate) fn changed(step: &'static str, message: String) -> Error {
     Error::new(ErrorKind::SourceChanged, step, message).with_advice(
-        "Upload again once nothing writes to the file any more; a copy or a snapshot serves too.",
+        "Upload again once nothing writes to the file any more; a copy or a snapshot serves too. Of a source of your own, check the size that it was given.",
     )
 }
 

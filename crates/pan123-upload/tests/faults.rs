@@ -15,12 +15,12 @@ use pan123_upload::{
     Client, ClientCredentials, Error, ErrorKind, Source, Target,
     proto::{
         Endpoint,
-        machine::{Event, Policy, SingleUse},
+        machine::{Duplicate, Event, Policy, SingleUse},
     },
     transport::{Clocks, HttpTransport, Layer, Transport},
 };
 use serde_json::json;
-use support::{Bench, SHORT, SLICE, ShortClocks, bytes, impatient, upload_bytes, words};
+use support::{Bench, SHORT, SLICE, ShortClocks, bytes, impatient, upload, upload_bytes, words};
 use tokio::task::JoinSet;
 
 const SIZE: u64 = 3 * SLICE - 1;
@@ -403,5 +403,57 @@ async fn a_pause_that_the_service_asks_one_upload_for_holds_that_call_of_the_oth
         first.wait().await.unwrap();
         let count = |on| bench.requests(on).len();
         assert_eq!((count(Endpoint::Create), count(Endpoint::Slice), count(Endpoint::Single)), (2, 3, 0));
+    }
+}
+
+/// The answer to a request that stored the file, or did not, is lost with the run that asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_stored_for_a_run_that_was_stopped_is_neither_a_conflict_nor_stored_twice() {
+    for duplicate in [None, Some(Duplicate::KeepBoth), Some(Duplicate::Overwrite)] {
+        for (on, at) in
+            [Endpoint::Single, Endpoint::Create].into_iter().flat_map(|on| [(on, At::Head), (on, At::Done)])
+        {
+            let what = format!("{duplicate:?} {on:?} {at:?}");
+            let bench = Bench::new();
+            let path = bench.file("f", SLICE, 1);
+            // With this content known to the service, `create` stores the file at once.
+            if on == Endpoint::Create {
+                upload(&bench.client(), &path, "known").await.unwrap();
+            }
+            // Of that name there is another one, so that the one to be kept beside it gets a number.
+            let is_taken = duplicate == Some(Duplicate::KeepBoth);
+            if is_taken {
+                upload(&bench.client(), &bench.file("other", 9, 2), "f").await.unwrap();
+            }
+            let name = if is_taken { "f(1)" } else { "f" };
+            bench.script(vec![Fault::new(on, Action::Hang).at(at)]);
+            bench.emulator.clear_requests();
+            let single = if on == Endpoint::Single { SingleUse::Always } else { SingleUse::Never };
+            let client = || bench.builder().policy(Policy { single, ..impatient() }).build().unwrap();
+            let target = || Target { duplicate, ..Target::root("f") };
+
+            let first = client().upload(Source::file(&path).unwrap(), target()).unwrap();
+            first.start();
+            let has_come = || match at {
+                At::Done => bench.stored(name).is_some(),
+                _ => bench.journals() > 0,
+            };
+            let waiting = async {
+                while !has_come() {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("{what}"));
+            first.cancel();
+            assert_eq!(first.wait().await.unwrap_err().kind(), ErrorKind::Cancelled, "{what}");
+            bench.script(vec![]);
+
+            let again = client().upload(Source::file(&path).unwrap(), target()).unwrap().wait().await;
+            let again = again.unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert!(on == Endpoint::Single || again.bytes_sent == 0, "{what}");
+            assert!(bench.stored(name).unwrap() == bytes(SLICE, 1), "{what}: other bytes");
+            assert!(bench.stored("f(2)").is_none(), "{what}: stored twice");
+            assert!(is_taken || bench.stored("f(1)").is_none(), "{what}: stored twice");
+        }
     }
 }

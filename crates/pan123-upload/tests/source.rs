@@ -288,3 +288,41 @@ fn a_custom_source_that_is_short_or_fails_is_found_out() {
     assert_eq!(error.kind(), ErrorKind::Source);
     assert_eq!(error.to_string(), "check source: a liar: the vault is shut");
 }
+
+/// A program may start as many uploads as it has files: descriptors are for those that are read.
+#[cfg(target_os = "linux")]
+#[test]
+fn of_many_files_few_are_open() {
+    let dir = TempDir::new().unwrap();
+    let sources: Vec<_> = (0..300)
+        .map(|i| {
+            let path = dir.path().join(i.to_string());
+            fs::write(&path, format!("file {i}")).unwrap();
+            Source::file(path).unwrap()
+        })
+        .collect();
+    let open = || {
+        let links =
+            fs::read_dir("/proc/self/fd").unwrap().filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+        links.filter(|file| file.starts_with(dir.path())).count()
+    };
+    assert!((1..=128).contains(&open()), "{} files are open", open());
+    for round in 0..2 {
+        for (i, source) in sources.iter().enumerate() {
+            let mut content = vec![0; source.size() as usize];
+            assert_eq!(source.read_at(0, &mut content).unwrap(), content.len());
+            assert_eq!(content, format!("file {i}").into_bytes(), "round {round}");
+        }
+        assert!((1..=128).contains(&open()), "{} files are open", open());
+    }
+    // One that is closed has to be the same when it is opened again, and what it was is remembered.
+    let before = sources[0].identity().unwrap();
+    assert!(sources[0].check(&before).is_ok());
+    fs::write(dir.path().join("other"), "another").unwrap();
+    fs::rename(dir.path().join("other"), dir.path().join("0")).unwrap();
+    let error = sources[0].read_at(0, &mut [0; 6]).unwrap_err();
+    assert_eq!(sources[0].error("read", &error).kind(), ErrorKind::SourceChanged, "{error}");
+    assert_eq!(sources[0].check(&before).unwrap_err().kind(), ErrorKind::SourceChanged);
+    drop(sources);
+    assert_eq!(open(), 0);
+}

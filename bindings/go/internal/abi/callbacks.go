@@ -25,6 +25,11 @@ type (
 	}
 	// Releaser is told when the library has let go.
 	Releaser interface{ Release() }
+	// Panicker is told of a panic in one of its functions, while the stack is still there, and returns what the error
+	// shall say.
+	Panicker interface {
+		Panicked(where string, value any) (message string)
+	}
 )
 
 // Contexts are integers, because C may keep no Go pointer. runtime/cgo has the same thing, but only for cgo.
@@ -57,19 +62,19 @@ func Release(ctx uintptr) {
 
 // ReadAt is read_at of a source.
 func ReadAt(ctx uintptr, offset uint64, buf *byte, length uintptr) (n int, status int32, message string) {
-	defer caught("ReadAt", &status, &message)
+	defer caught(ctx, "ReadAt", &status, &message)
 	return of[Source](ctx).ReadAt(unsafe.Slice(buf, length), offset)
 }
 
 // Identify is identity of a source.
 func Identify(ctx uintptr, into *Identity) (status int32, message string) {
-	defer caught("Stat", &status, &message)
+	defer caught(ctx, "Stat", &status, &message)
 	return of[Source](ctx).Identity(into)
 }
 
 // Send is send of a transport.
 func Send(ctx uintptr, x Ptr) (status int32, message string) {
-	defer caught("RoundTrip", &status, &message)
+	defer caught(ctx, "RoundTrip", &status, &message)
 	return of[Transport](ctx).Send(x)
 }
 
@@ -80,7 +85,7 @@ func Interrupt(ctx uintptr, x Ptr) {
 
 // GetToken is get of a token provider.
 func GetToken(ctx uintptr, refused string) (token string, expires int64, status int32, message string) {
-	defer caught("the token source", &status, &message)
+	defer caught(ctx, "the token source", &status, &message)
 	return of[Tokens](ctx).Get(refused)
 }
 
@@ -90,8 +95,15 @@ func of[T any](ctx uintptr) T {
 }
 
 // caught turns a panic into a status: it must not unwind through C.
-func caught(where string, status *int32, message *string) {
-	if panicked := recover(); panicked != nil {
-		*status, *message = E_CALLBACK, fmt.Sprintf("%s panicked: %v", where, panicked)
+func caught(ctx uintptr, where string, status *int32, message *string) {
+	panicked := recover()
+	if panicked == nil {
+		return
+	}
+	*status = E_CALLBACK
+	if value, _ := kept.Load(ctx); value != nil {
+		*message = value.(Panicker).Panicked(where, panicked)
+	} else {
+		*message = fmt.Sprintf("%s panicked: %v", where, panicked)
 	}
 }

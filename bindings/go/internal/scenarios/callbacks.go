@@ -31,6 +31,7 @@ func Callbacks(t *testing.T) {
 	t.Run("a transport is interrupted", transportInterrupted)
 	t.Run("waiting in a callback", waitingInCallback)
 	t.Run("slow source", slowSource)
+	t.Run("panics", panics)
 }
 
 // readerFunc is a reader of one function.
@@ -52,6 +53,7 @@ func readerErrors(t *testing.T) {
 		{"an error", func([]byte, int64) (int, error) { return 0, errMine }, pan123.ErrSourceIO, errMine.Error()},
 		{"a panic", func([]byte, int64) (int, error) { panic("out of cheese") }, pan123.ErrCallback, "out of cheese"},
 		{"too much", func(p []byte, _ int64) (int, error) { return len(p) + 1, nil }, pan123.ErrCallback, "ReadAt returned"},
+		{"nothing", func([]byte, int64) (int, error) { return 0, nil }, pan123.ErrSourceIO, io.ErrNoProgress.Error()},
 		{"too little", func(p []byte, _ int64) (int, error) { return len(p) / 2, io.EOF }, pan123.ErrSourceChanged, ""},
 	} {
 		_, err := c.Upload(t.Context(), of.reader, 5<<20, 0, of.name)
@@ -196,6 +198,10 @@ func transportErrors(t *testing.T) {
 			body := io.NopCloser(io.LimitReader(forever{}, 2<<20))
 			return &http.Response{StatusCode: 200, Body: body}, nil
 		}, pan123.ErrProtocol, "longer than"},
+		{"no answer", func(*http.Request) (*http.Response, error) { return nil, nil }, pan123.ErrCallback, "neither a response nor an error"},
+		{"no body", func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200}, nil
+		}, pan123.ErrCallback, "without a Body"},
 		{"an odd answer", func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 900, Body: http.NoBody}, nil
 		}, pan123.ErrProtocol, "900"},
@@ -295,28 +301,68 @@ func transportInterrupted(t *testing.T) {
 func waitingInCallback(t *testing.T) {
 	server := emulator.Start(t, "")
 	var c *pan123.Client
+	var u *pan123.Upload
 	made := make(chan struct{})
-	answers := make(chan error, 1)
+	answers := make(chan map[string]error, 1)
 	c = client(t, server, func(o *pan123.Options) {
 		o.AccessToken = ""
-		o.Tokens = func(ctx context.Context, _ string) (pan123.Token, error) {
+		var once sync.Once
+		o.Tokens = func(context.Context, string) (pan123.Token, error) {
 			<-made
-			_, hashing := pan123.Hash(ctx, pan123.Bytes([]byte("x")), pan123.HashOptions{})
-			closing := c.Close()
-			select {
-			case answers <- errors.Join(hashing, closing):
-			default:
-			}
+			// With no context that would end them, should they wait.
+			ctx, small := context.Background(), []byte("x")
+			once.Do(func() {
+				said := map[string]error{}
+				_, said["hash"] = pan123.Hash(ctx, pan123.Bytes(small), pan123.HashOptions{})
+				said["close"] = c.Close()
+				said["shutdown"] = c.Shutdown(ctx)
+				_, said["token"] = c.Token(ctx)
+				_, said["upload"] = c.Upload(ctx, bytes.NewReader(small), 1, 0, "inner")
+				_, said["upload file"] = c.UploadFile(ctx, os.Args[0], 0, "inner")
+				_, said["wait"] = u.Wait()
+				for range u.Events() { // Ends as well.
+				}
+				answers <- said
+			})
 			return pan123.Token{Value: emulator.Token}, nil
 		}
 	})
-	close(made)
-	u, err := c.Start(t.Context(), pan123.Bytes(bytes.Repeat([]byte("x"), 5<<20)), 0, "film.mkv")
+	data := bytes.Repeat([]byte("x"), 5<<20)
+	var err error
+	u, err = c.Start(t.Context(), pan123.Bytes(data), 0, "film.mkv")
 	check(t, err)
-	if err := <-answers; !errors.Is(err, pan123.ErrWouldDeadlock) {
-		t.Errorf("waiting in a callback: %v", err)
+	close(made)
+	for what, err := range <-answers {
+		if !errors.Is(err, pan123.ErrWouldDeadlock) {
+			t.Errorf("%s in a callback: %v", what, err)
+		}
 	}
-	_, _ = u.Wait()
+	// Which has changed nothing.
+	_, err = u.Wait()
+	check(t, err)
+	if server.Stored("inner") != nil || !bytes.Equal(server.Stored("film.mkv"), data) {
+		t.Error("stored are other files")
+	}
+}
+
+func panics(t *testing.T) {
+	server := emulator.Start(t, "")
+	reader := func([]byte, int64) (int, error) { panic(fmt.Errorf("page 7: %w", errMine)) }
+	_, err := client(t, server, nil).Upload(t.Context(), readerFunc(reader), 5<<20, 0, "film.mkv")
+	var panicked *pan123.PanicError
+	if !errors.Is(err, errMine) || !errors.Is(err, pan123.ErrCallback) || !errors.As(err, &panicked) {
+		t.Fatalf("the error is %v", err)
+	}
+	if !strings.Contains(string(panicked.Stack), "scenarios.panics.func1") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v\n%s", err, panicked.Stack)
+	}
+	c := client(t, server, func(o *pan123.Options) {
+		o.AccessToken = ""
+		o.Tokens = func(context.Context, string) (pan123.Token, error) { panic("out of cheese") }
+	})
+	if _, err := c.Token(t.Context()); !errors.As(err, &panicked) || panicked.Value != "out of cheese" {
+		t.Errorf("the error is %v", err)
+	}
 }
 
 func slowSource(t *testing.T) {

@@ -71,9 +71,10 @@ func badOptions(t *testing.T) {
 		word    string
 	}{
 		"nothing to get a token from": {pan123.Options{}, "token"},
-		"an id without a secret":      {pan123.Options{ClientID: "id"}, "SECRET"},
-		"a refresh token to lose":     {pan123.Options{ClientID: "id", ClientSecret: "s", RefreshToken: "r"}, "TOKEN_CACHE"},
-		"no address":                  {pan123.Options{AccessToken: "x", BaseURL: "not an address"}, "BASE_URL"},
+		"an id without a secret":      {pan123.Options{ClientID: "id"}, "secret"},
+		"a refresh token to lose":     {pan123.Options{ClientID: "id", ClientSecret: "s", RefreshToken: "r"}, "token_cache"},
+		"no address":                  {pan123.Options{AccessToken: "x", BaseURL: "not an address"}, "base_url"},
+		"an address that is a word":   {pan123.Options{AccessToken: "x", BaseURL: "nonsense"}, "write https://"},
 		"negative slices":             {pan123.Options{AccessToken: "x", SlicesInFlight: -1}, "SlicesInFlight"},
 		"too many slices":             {pan123.Options{AccessToken: "x", SlicesInFlight: 65}, "64"},
 		"a negative rate":             {pan123.Options{AccessToken: "x", BytesPerSec: -5}, "BytesPerSec"},
@@ -116,7 +117,7 @@ func badCalls(t *testing.T) {
 		{"no source", func() error { _, err := c.Start(ctx, pan123.Source{}, 0, "x"); return err }(),
 			pan123.ErrInvalidArgument, "source"},
 		{"an odd duplicate", upload(c.Upload(ctx, some, 4, 0, "x", pan123.WithDuplicate(7))),
-			pan123.ErrInvalidArgument, "DUPLICATE"},
+			pan123.ErrInvalidArgument, "duplicate"},
 		{"a directory", upload(c.UploadFile(ctx, t.TempDir(), 0, "x")), pan123.ErrSourceIO, ""},
 		{"slice 0", c.UploadSlice(ctx, pan123.Slice{Server: "http://127.0.0.1:1"}, []byte("x")),
 			pan123.ErrInvalidArgument, "Number"},

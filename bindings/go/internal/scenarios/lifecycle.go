@@ -29,6 +29,8 @@ func Lifecycle(t *testing.T) {
 	t.Run("close", closing)
 	t.Run("shutdown", shuttingDown)
 	t.Run("bytes stay in their place", pinnedBytes)
+	t.Run("descriptors", descriptors)
+	t.Run("paths that are no text", oddPath)
 }
 
 func nothingStaysBehind(t *testing.T) {
@@ -319,7 +321,7 @@ func closing(t *testing.T) {
 	})
 	check(t, c.Close())
 	<-told
-	if _, err := u.Wait(); !errors.Is(err, pan123.ErrCancelled) && !errors.Is(err, pan123.ErrShutdown) {
+	if _, err := u.Wait(); !errors.Is(err, pan123.ErrCancelled) || !errors.Is(err, pan123.ErrShutdown) {
 		t.Errorf("the upload ended with %v", err)
 	}
 	check(t, c.Close())

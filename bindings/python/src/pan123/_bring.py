@@ -70,20 +70,37 @@ class Request:
         # Held while the library is asked, so that nothing is asked of it after the end.
         self._lock = threading.Lock()
         self._at = 0
-        #: `GET` or `POST`.
-        self.method = take_text(lib.pan123_http_str, x, lib.PAN123_F_METHOD) or ""
-        #: The absolute URL.
-        self.url = take_text(lib.pan123_http_str, x, lib.PAN123_F_URL) or ""
-        #: Length of the body in bytes.
-        self.body_size = int(lib.pan123_http_i64(x, lib.PAN123_F_BODY_LEN, 0))
-        #: How long the exchange may stand still before it is given up, in seconds.
-        self.timeout = lib.pan123_http_i64(x, lib.PAN123_F_TIMEOUT_MS, 0) / 1000
+        self._method = take_text(lib.pan123_http_str, x, lib.PAN123_F_METHOD) or ""
+        self._url = take_text(lib.pan123_http_str, x, lib.PAN123_F_URL) or ""
+        self._body_size = int(lib.pan123_http_i64(x, lib.PAN123_F_BODY_LEN, 0))
+        self._timeout: float = lib.pan123_http_i64(x, lib.PAN123_F_TIMEOUT_MS, 0) / 1000
+
+    @property
+    def method(self) -> str:
+        """`GET` or `POST`."""
+        return self._method
+
+    @property
+    def url(self) -> str:
+        """The absolute URL."""
+        return self._url
+
+    @property
+    def body_size(self) -> int:
+        """Length of the body in bytes; 0 if there is none."""
+        return self._body_size
+
+    @property
+    def timeout(self) -> float:
+        """How long the exchange may stand still before it is given up, in seconds."""
+        return self._timeout
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.url}, {self.body_size} bytes)"
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
+        """Name and value of each."""
         with self._lock:
             return _headers(self._live(), 0)
 
@@ -123,7 +140,7 @@ class Request:
             body = take_bytes(lib.pan123_http_str, x, lib.PAN123_F_ANSWER_BODY) or b""
             return Response(status, body, _headers(x, 1))
 
-    def answer(self, response: Response) -> None:
+    def _answer(self, response: Response) -> None:
         with self._lock:
             x = self._live()
             _errors.check(lib.pan123_http_answer(x, response.status, response.body, len(response.body)))
@@ -132,7 +149,7 @@ class Request:
                 # A header that cannot stand in an answer says nothing that the library needs.
                 lib.pan123_http_set_header(x, 1, names, len(names), values, len(values))
 
-    def end(self) -> None:
+    def _end(self) -> None:
         with self._lock:
             self._x = None
 
@@ -168,7 +185,7 @@ class TransportCallee:
         try:
             self._failures.watch(self._send, request)
         finally:
-            request.end()
+            request._end()
         return 0
 
     def _send(self, request: Request) -> None:
@@ -184,4 +201,4 @@ class TransportCallee:
             raise _errors.NetworkError(f"{type(error).__name__}: {error}") from error
         if not isinstance(response, Response):
             raise TypeError(f"a transport returns a pan123.Response, not {type(response).__name__}")
-        request.answer(response)
+        request._answer(response)

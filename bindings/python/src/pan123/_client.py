@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import math
 import os
+import threading
 import time
 import warnings
 import weakref
@@ -14,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from . import _errors, _host, _waiting
 from ._bring import TokenCallee, TransportCallee
 from ._events import Inbox, Progress, Pump
+from ._handle import Handle
 from ._host import Failures, host, refuse_inside_callback
 from ._library import bridge, ffi, lib
-from ._options import CLIENT, UPLOAD, add_plugin, number_argument, options, text_argument
+from ._options import CLIENT, UPLOAD, add_plugin, number_argument, options, progress_argument, text_argument
 from ._results import Completed, Created, Duplicate, Result, Token, Uploaded
 from ._source import AnySource, open_source
 from ._upload import Upload
@@ -55,8 +58,10 @@ class Client:
         token_source, transport = given.pop("token_source", None), given.pop("transport", None)
         plugins = given.pop("plugins", ())
         chosen = options(CLIENT, given)
-        for where, config in plugins:
-            add_plugin(chosen, where, config)
+        for plugin in plugins:
+            if isinstance(plugin, str) or len(plugin) != 2:
+                raise TypeError(f"plugins: pairs of a path and a configuration, not {plugin!r}")
+            add_plugin(chosen, *plugin)
         self._failures = Failures()
         tokens = self._brought("tokens", token_source, TokenCallee)
         layers = self._brought("transport", transport, TransportCallee)
@@ -68,19 +73,22 @@ class Client:
         except BaseException:
             self._pump.end(None)
             raise
-        self._handle = ffi.gc(out[0], lib.pan123_client_free)
+        self._native = Handle(out[0], lib.pan123_client_free)
         self._numbers = itertools.count(1)
         self._pid = os.getpid()
         self._closed = False
+        self._closing = False
+        self._paused: weakref.WeakSet[Upload] = weakref.WeakSet()
+        self._paused_lock = threading.RLock()
         _clients.add(self)
-        self._finalizer = weakref.finalize(self, _let_go, self._handle, self._pump, self._pid)
+        self._finalizer = weakref.finalize(self, _let_go, self._native, self._pump, self._pid)
         self._finalizer.atexit = False
 
     def _brought(self, what: str, thing: Any, callee: Any) -> Any:
         if thing is None:
             return ffi.NULL
         if not callable(thing):
-            raise TypeError(f"{what}: a function, not {type(thing).__name__}")
+            raise TypeError(f"{'token_source' if what == 'tokens' else what}: a function, not {type(thing).__name__}")
         ctx = host().lend(callee(thing, self._failures))
         out, slot = ffi.new(f"pan123_{what} **"), _errors.error_slot()
         if what == "tokens":
@@ -91,36 +99,63 @@ class Client:
         return ffi.gc(out[0], getattr(lib, f"pan123_{what}_free"))
 
     def __repr__(self) -> str:
+        if self._pid != os.getpid():
+            return "<pan123.Client made before fork>"
         return f"<pan123.Client {'closed' if self._closed else f'{self._pump.running()} running'}>"
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Waits for what is under way; after an exception, cancels it."""
-        self.close(cancel=kind is not None)
+        """Waits for what is under way; after an exception cancels it, and leaves after 250 ms even if something of the
+        program's, a `read_at` for example, has not returned by then."""
+        if kind is None:
+            self.close(cancel=False)
+            return
+        try:
+            self.close(timeout=_LEAVE_S)
+        except _errors.TimedOut:
+            pass  # the exception is what matters, and all is cancelled
 
     def close(self, *, cancel: bool = True, timeout: float | None = None) -> None:
-        """Ends the client and its threads: cancels what is under way, or waits for it if `cancel` is false.
+        """Ends the client, its threads and its connections: cancels what is under way, or waits for it if `cancel` is
+        false. Uploads and calls that it cancels raise `Shutdown`, as does all that is begun afterwards; what became of
+        uploads can still be asked for.
 
-        Raises `TimedOut` after `timeout` seconds; call it again. Outcomes of uploads can still be asked for afterwards.
+        Raises `TimedOut` after `timeout` seconds, when a source, transport or token source does not return; what was
+        under way is over all the same, and it may be called again. Without a `timeout` that is 5 seconds, or, if `cancel`
+        is false, when all uploads are over, however long that takes.
         """
         refuse_inside_callback()
         if self._pid != os.getpid():
             return
-        until = None if timeout is None else time.monotonic() + timeout
-        while True:
-            # Signals are handled between two turns.
-            left_ms = 100 if until is None else max(0, min(100, round((until - time.monotonic()) * 1000)))
-            slot = _errors.error_slot()
-            status = lib.pan123_client_shutdown(self._handle, 1 if cancel else 0, left_ms, slot)
-            if status != lib.PAN123_E_TIMEOUT or (until is not None and time.monotonic() >= until):
-                break
-            lib.pan123_error_free(slot[0])
-        _errors.check(status, slot)
+        until = time.monotonic() + (timeout if timeout is not None else _CLOSE_S if cancel else math.inf)
+        self._closing = self._closing or cancel
+        with self._native.use() as handle:
+            if handle is None:
+                return
+            while True:
+                # Signals are handled between two turns.
+                left_ms = round(max(0, min(100, (until - time.monotonic()) * 1000)))
+                slot = _errors.error_slot()
+                status = lib.pan123_client_shutdown(handle, 1 if cancel else 0, left_ms, slot)
+                if status != lib.PAN123_E_TIMEOUT or time.monotonic() >= until:
+                    break
+                lib.pan123_error_free(slot[0])
+            _errors.check(status, slot)
         self._finalizer.detach()
         self._closed = True
         self._pump.end(None if timeout == 0 else 5)
+        with self._paused_lock:
+            paused = list(self._paused)
+        for upload in paused:
+            upload._release()
+        self._native.let_go()
+
+    def _remember_paused(self, upload: Upload) -> None:
+        """It holds the library's client as long as it can go on."""
+        with self._paused_lock:
+            self._paused.add(upload)
 
     def upload(
         self,
@@ -135,7 +170,7 @@ class Client:
     ) -> Uploaded:
         """Uploads a source and waits for the end.
 
-        * `source`: a path; bytes; a binary file object, from where it stands to its end; or an object with `size` and
+        * `source`: what is not empty, since the service takes no files of 0 bytes: a path; bytes; a binary file object, from where it stands to its end; or an object with `size` and
           `read_at(offset, size)`.
         * `name`: what the file is called at the service. Default: the source's own name, if it has one.
         * `parent_id`: the folder; 0 is the root. With `contain_dir`, `name` is a path from there on, and the service
@@ -146,6 +181,7 @@ class Client:
 
         Anything that interrupts it, `KeyboardInterrupt` too, cancels the upload, and it returns when that is over.
         """
+        progress_argument(progress)
         upload = self.start_upload(
             source,
             name=name,
@@ -179,10 +215,10 @@ class Client:
             raise TypeError("name is needed: this source has none of its own")
         words = text_argument("name", named)
 
-        def new(number: int, out: Any, slot: Any) -> int:
+        def new(client: Any, number: int, out: Any, slot: Any) -> int:
             return int(
                 lib.pan123_upload_new(
-                    self._handle,
+                    client,
                     opened.handle,
                     number_argument("parent_id", parent_id, -(2**63), 2**63),
                     words,
@@ -203,17 +239,20 @@ class Client:
         chosen = options(UPLOAD, {"resume_key": resume_key})
         opened = open_source(source)
         return self._start(
-            lambda number, out, slot: int(
-                lib.pan123_upload_import(self._handle, opened.handle, state, len(state), chosen, number, out, slot)
+            lambda client, number, out, slot: int(
+                lib.pan123_upload_import(client, opened.handle, state, len(state), chosen, number, out, slot)
             ),
             opened,
         )
 
-    def _start(self, new: Callable[[int, Any, Any], int], opened: Any) -> Upload:
+    def _start(self, new: Callable[[Any, int, Any, Any], int], opened: Any) -> Upload:
         number, inbox = next(self._numbers), Inbox()
         self._pump.add(number, inbox)
         out, slot = ffi.new("pan123_upload **"), _errors.error_slot()
-        _errors.check(new(number, out, slot), slot)
+        with self._native.use() as client:
+            if client is None:
+                raise _errors.Shutdown("the client was closed")
+            _errors.check(new(client, number, out, slot), slot)
         upload = Upload(self, out[0], number, inbox, opened)
         upload.start()
         return upload
@@ -342,7 +381,10 @@ class Client:
 
         def made(stop: Stop) -> None:
             slot = _errors.error_slot()
-            status = function(self._handle, *args, stop.handle, *tail, slot)
+            with self._native.use() as client:
+                if client is None:
+                    raise _errors.Shutdown("the client was closed")
+                status = function(client, *args, stop.handle, *tail, slot)
             if status != lib.PAN123_OK:
                 raise self._failures.explain(_errors.exception(status, slot[0]))
 
@@ -358,12 +400,20 @@ class Client:
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
-def _let_go(handle: Any, pump: Pump, pid: int) -> None:
+#: How long `close` waits for callbacks.
+_CLOSE_S = 5.0
+#: How long a `with` block waits for them when an exception leaves it.
+_LEAVE_S = 0.25
+
+
+def _let_go(native: Handle, pump: Pump, pid: int) -> None:
     """A client and all its uploads were dropped without `close`. Waits for nothing: this may be any thread."""
     if pid != os.getpid():
         return
     running = pump.running()
-    lib.pan123_client_shutdown(handle, 1, 0, ffi.NULL)
+    with native.use() as handle:
+        if handle is not None:
+            lib.pan123_client_shutdown(handle, 1, 0, ffi.NULL)
     pump.end(None)
     if running:
         warnings.warn(
@@ -377,16 +427,18 @@ def _at_exit() -> None:
     """While Python is still whole: ends everything that could look at its memory or call its functions."""
     _host.python_ends()
     clients = [client for client in list(_clients) if not client._closed]
-    for client in clients:
-        lib.pan123_client_shutdown(client._handle, 1, 0, ffi.NULL)
-    _waiting.end_all(1)
     until = time.monotonic() + 1
+    for client in clients:
+        with client._native.use() as handle:
+            if handle is not None:
+                lib.pan123_client_shutdown(handle, 1, 0, ffi.NULL)
+    _waiting.end_all(until)
     for client in clients:
         try:
             client.close(timeout=max(0.0, until - time.monotonic()))
         except _errors.Pan123Error:
             pass  # something of the program's does not return; it waits in C, and ends with the process
-    _host.close(0.2)
+    _host.close(until)
 
 
 def _after_fork() -> None:

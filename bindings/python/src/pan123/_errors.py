@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any
 
 from ._library import constant_name, ffi, lib, take_text
@@ -10,36 +12,34 @@ from ._library import constant_name, ffi, lib, take_text
 class Pan123Error(Exception):
     """Something of the library's failed. `str()` of it is for people, and holds no secrets.
 
-    Attributes that do not apply are None.
+    Attributes, None where they do not apply:
+
+    * `code`: the library's number for what happened, a `PAN123_E_` of `pan123.h`; `name`: the name that goes with it, for
+      example `LOGIN`.
+    * `step`: what failed, for example `create` or `open source`; `attempts`: how often it was tried, from 1.
+    * `api_code`, `api_message`: the service's own code and words, or what happened instead of an answer.
+    * `http_status`: of the answer; `trace_id`: names the request at the service, whose support asks for it.
+    * `reason`: what the failed request means, finer than the class of the exception, for example `no_parent`.
+    * `advice`: what to do about it, a sentence.
+    * `slice_no`: slice number, from 1, if it was about one slice.
+    * `retryable`: the same may well succeed later, with nothing changed; `retry_after`: how long the service asks to wait
+      before, in seconds.
+    * `resumable`: starting the same upload again goes on from here.
     """
 
-    #: The library's number for what happened, a `PAN123_E_` of `pan123.h`.
     code: int
-    #: The name that goes with it, for example `LOGIN`.
     name: str
-    #: What failed, for example `create` or `open source`.
     step: str | None = None
-    #: How often the step was tried, from 1.
     attempts: int | None = None
-    #: The service's own code.
     api_code: int | None = None
-    #: The service's own words, or what happened instead of an answer.
     api_message: str | None = None
-    #: HTTP status of the answer.
     http_status: int | None = None
-    #: Names the request at the service, whose support asks for it.
     trace_id: str | None = None
-    #: What to do about it, a sentence.
     advice: str | None = None
-    #: What the failed request means, finer than the class of the exception, for example `no_parent`.
     reason: str | None = None
-    #: Slice number, from 1, if it was about one slice.
     slice_no: int | None = None
-    #: The same may well succeed later, with nothing changed.
     retryable: bool = False
-    #: Starting the same upload again goes on from here.
     resumable: bool = False
-    #: How long the service asks to wait, in seconds.
     retry_after: float | None = None
 
     def __init__(self, message: str = "", *, code: int | None = None) -> None:
@@ -48,12 +48,23 @@ class Pan123Error(Exception):
         self.name = constant_name("PAN123_E_", self.code)
 
     def __reduce__(self) -> Any:
-        return _unpickled, (type(self), self.args, self.__dict__)
+        of_os = {name: value for name in _OF_OS if (value := getattr(self, name, None)) is not None}
+        return _unpickled, (type(self), self.args, self.__dict__, of_os)
 
 
-def _unpickled(kind: type[Pan123Error], args: tuple[Any, ...], state: dict[str, Any]) -> Pan123Error:
-    error = kind.__new__(kind, *args)
+#: What an OSError does not keep among its other attributes.
+_OF_OS = ("errno", "strerror", "filename")
+
+
+def _unpickled(
+    kind: type[Pan123Error], args: tuple[Any, ...], state: dict[str, Any], of_os: dict[str, Any]
+) -> Pan123Error:
+    error = kind.__new__(kind)
+    # An OSError does not take them from its constructor here.
+    error.args = args
     error.__dict__.update(state)
+    for name, value in of_os.items():
+        setattr(error, name, value)
     return error
 
 
@@ -97,8 +108,8 @@ class Paused(Stopped):
     """Paused as asked. `Upload.start` goes on."""
 
 
-class Shutdown(Stopped):
-    """The client was closed."""
+class Shutdown(Cancelled):
+    """The client was closed, which cancels what is under way; nothing can be begun with it any more."""
 
 
 class HostError(Pan123Error):
@@ -119,6 +130,12 @@ class LocalError(Pan123Error):
 
 class SourceError(LocalError):
     """The source cannot be opened or read. The message names it."""
+
+
+class SourceNotFound(SourceError, FileNotFoundError):
+    """There is no such file. `errno`, `strerror` and `filename` are as of any FileNotFoundError."""
+
+    __str__ = Pan123Error.__str__
 
 
 class SourceChanged(SourceError):
@@ -279,6 +296,36 @@ def check(status: int, slot: Any = None) -> None:
     """Raises what a status and the error slot that the call was given say."""
     if status != lib.PAN123_OK:
         raise exception(status, ffi.NULL if slot is None else slot[0])
+
+
+def of_path(error: Pan123Error, path: bytes) -> Pan123Error:
+    """The error of a file that cannot be opened, with what Python says to that as its cause."""
+    why = _os_error(os.fsdecode(path))
+    if isinstance(why, FileNotFoundError):
+        missing = SourceNotFound(str(error), code=error.code)
+        missing.__dict__.update(vars(error))
+        missing.errno, missing.strerror, missing.filename = why.errno, why.strerror, why.filename
+        error = missing
+    error.__cause__ = why
+    return error
+
+
+def _os_error(path: str) -> OSError | None:
+    try:
+        os.stat(path)
+    except OSError as why:
+        # Without the frames that lead here.
+        return why.with_traceback(None)
+    if not os.access(path, os.R_OK):
+        return PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    return None
+
+
+def shutdown(error: Pan123Error) -> Pan123Error:
+    """The error of an upload that was cancelled because its client was closed."""
+    made = Shutdown(f"{error}: the client was closed")
+    made.__dict__.update(vars(error), code=made.code, name=made.name)
+    return made
 
 
 def error_slot() -> Any:

@@ -9,6 +9,7 @@ import os
 import select
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,8 +105,12 @@ class Inbox:
         self.starts = 0
         self.ends = 0
         self.listeners: list[Any] = []
+        #: Told of a last event before anybody is who waits for it.
+        self.at_end: Callable[[], Callable[[Event], None] | None] = lambda: None
 
     def put(self, event: Event) -> None:
+        if event.last and (told := self.at_end()):
+            told(event)
         with self.changed:
             if event.kind == "PROGRESS" and self.events and self.events[-1].kind == "PROGRESS":
                 self.events.pop()
@@ -196,3 +201,4 @@ class Pump:
     def _close(self) -> None:
         os.close(self._wake_read)
         os.close(self._wake_write)
+        ffi.release(self.queue)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -86,13 +87,15 @@ class Host:
         with self._lock:
             return len(self._lent)
 
-    def close(self, timeout: float) -> None:
-        """For the end of the process: nothing is called any more, and the threads end if what they do ends."""
+    def close(self, until: float) -> None:
+        """For the end of the process: nothing is called any more, and the threads end if what they do ends. Gives them until
+        that time for it, and a moment in any case."""
         bridge.bridge_close(self._bridge)
         with self._lock:
             threads = list(self._threads)
+        until = max(until, time.monotonic() + 0.2)
         for thread in threads:
-            thread.join(timeout)
+            thread.join(max(0, until - time.monotonic()))
 
     def _add_thread(self) -> None:
         if _python_ends:
@@ -182,9 +185,9 @@ def host() -> Host:
         return _host
 
 
-def close(timeout: float) -> None:
+def close(until: float) -> None:
     if _host is not None:
-        _host.close(timeout)
+        _host.close(until)
 
 
 def _after_fork() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
@@ -100,7 +101,8 @@ def options(table: Mapping[str, tuple[str, Kind]], given: Mapping[str, Any]) -> 
     made = ffi.gc(out[0], lib.pan123_options_free)
     for name, value in given.items():
         if name not in table:
-            raise TypeError(f"there is no option {name!r}; there are {', '.join(table)}")
+            known = [*table, *(("token_source", "transport", "plugins") if table is CLIENT else ())]
+            raise TypeError(f"there is no option {name!r}; there are {', '.join(known)}")
         if value is None:
             continue
         option, kind = table[name]
@@ -125,6 +127,16 @@ def add_plugin(made: Any, where: str | os.PathLike[str], config: str | None) -> 
     slot = _errors.error_slot()
     size = 0 if config is None else len(words)
     _errors.check(lib.pan123_options_add_plugin(made, place, len(place), words, size, slot), slot)
+
+
+def progress_argument(progress: Any) -> None:
+    """Refuses what cannot be called for progress before anything is begun."""
+    if progress is None:
+        return
+    if not callable(progress):
+        raise TypeError(f"progress: a function, not {type(progress).__name__}")
+    if inspect.iscoroutinefunction(progress) or inspect.iscoroutinefunction(getattr(progress, "__call__", None)):
+        raise TypeError("progress: a plain function, not a coroutine function, which nobody would await")
 
 
 def text_argument(what: str, value: str) -> bytes:

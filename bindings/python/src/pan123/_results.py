@@ -31,7 +31,7 @@ class Uploaded:
     etag: str
     #: Size in bytes.
     size: int
-    #: Number of slices.
+    #: Number of slices; 0 if the file went out whole in one request, as small ones may, or was reused.
     slices: int
     #: The service had the bytes already, and none were sent.
     reused: bool

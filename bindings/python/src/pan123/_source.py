@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import mmap
@@ -77,7 +78,10 @@ def _base_name(path: Any) -> str:
 
 
 def _from_path(path: bytes, name: str | None) -> Source:
-    made = _make(lambda out, err: lib.pan123_source_from_path(path, len(path), out, err))
+    try:
+        made = _make(lambda out, err: lib.pan123_source_from_path(path, len(path), out, err))
+    except _errors.SourceError as error:
+        raise _errors.of_path(error, path) from error.__cause__
     return Source(made, name, Failures())
 
 
@@ -160,15 +164,26 @@ def _whole_file_on_disk(file: Any) -> bytes | None:
         at_path, opened = os.stat(path), os.fstat(file.fileno())
     except OSError:
         return None
-    return path if stat.S_ISREG(opened.st_mode) and os.path.samestat(at_path, opened) else None
+    # Files under /proc have no size, and yet content.
+    is_file = stat.S_ISREG(opened.st_mode) and opened.st_size > 0
+    return path if is_file and os.path.samestat(at_path, opened) else None
 
 
 def _spooled(file: Any, name: str | None) -> Source:
     """Copies what is left of a stream into a file without a name: its MD5 has to be known before the first byte goes."""
     with tempfile.TemporaryFile(prefix="pan123-") as copy:
-        while block := file.read(1 << 20):
+        while True:
+            block = file.read(1 << 20)
+            if block is None:
+                raise BlockingIOError(
+                    errno.EAGAIN,
+                    "the source is a non-blocking stream and has no bytes yet; "
+                    "make it blocking (os.set_blocking), or read it to its end and give the bytes",
+                )
             if not isinstance(block, (bytes, bytearray, memoryview)):
                 raise TypeError(f"a source gives bytes, and read() of this one gives {type(block).__name__}")
+            if not block:
+                break
             copy.write(block)
         copy.flush()
         if copy.tell() == 0:

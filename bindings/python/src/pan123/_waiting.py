@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -147,13 +148,13 @@ def call(function: Callable[[Stop], T], *, quick: bool = False) -> T:
     return made.result()
 
 
-def end_all(timeout: float) -> None:
-    """For the end of the process."""
+def end_all(until: float) -> None:
+    """For the end of the process: waits for calls, but for none of them longer than until that time."""
     calls = list(_under_way)
     for one in calls:
         one.stop.fire()
     for one in calls:
-        one.join(timeout)
+        one.join(max(0, until - time.monotonic()))
 
 
 def _after_fork() -> None:

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from . import _client, _digests
+from ._errors import TimedOut
 from ._events import Event, Progress
+from ._options import progress_argument
 from ._results import Digests, Duplicate, Uploaded
 from ._source import AnySource
 from ._upload import Upload
@@ -187,15 +189,25 @@ class AsyncClient:
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
-        """Waits for what is under way; after an exception, cancels it."""
-        await self.close(cancel=kind is not None)
+        """Waits for what is under way; after an exception cancels it, and leaves after 250 ms."""
+        if kind is None:
+            await self.close(cancel=False)
+            return
+        try:
+            await self.close(timeout=_CANCEL_WAIT)
+        except TimedOut:
+            pass  # the exception is what matters, and all is cancelled
 
     async def close(self, *, cancel: bool = True, timeout: float | None = None) -> None:
-        """Ends the client and its threads: cancels what is under way, or waits for it if `cancel` is false."""
+        """Ends the client and its threads: cancels what is under way, or waits for it if `cancel` is false. As
+        `Client.close`."""
         try:
             await _in_thread(lambda: self._client.close(cancel=cancel, timeout=timeout))
         except asyncio.CancelledError:
-            await _in_thread(lambda: self._client.close(timeout=_CANCEL_WAIT))
+            try:
+                await _in_thread(lambda: self._client.close(timeout=_CANCEL_WAIT))
+            except TimedOut:
+                pass
             raise
 
     async def upload(
@@ -210,6 +222,7 @@ class AsyncClient:
         progress: Callable[[Progress], object] | None = None,
     ) -> Uploaded:
         """Uploads a source and waits for the end. As `Client.upload`; `progress` is a plain function, called in the loop."""
+        progress_argument(progress)
         upload = await self.start_upload(
             source,
             name=name,

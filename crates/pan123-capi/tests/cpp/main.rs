@@ -125,6 +125,24 @@ fn what_would_dangle_does_not_compile() {
         assert!(compiles(&format!("const auto e = error(); (void)e.{view}();"), "c++17"), "{view}");
         assert!(!compiles(&format!("(void)error().{view}();"), "c++17"), "{view}");
     }
+    let client = "extern pan123::Client c;";
+    for (named, gone) in [
+        (
+            "auto r = c.token(); std::string_view t = r->token(); (void)t;",
+            "std::string_view t = c.token()->token(); (void)t;",
+        ),
+        (
+            "auto r = c.token(); for (char x : r->token()) (void)x;",
+            "for (char x : c.token()->token()) (void)x;",
+        ),
+        (
+            "auto s = pan123::Stop::make().value_or_throw(); pan123::Until u = s; (void)u;",
+            "pan123::Until u = pan123::Stop::make().value_or_throw(); (void)u;",
+        ),
+    ] {
+        assert!(compiles(&format!("{client} {named}"), "c++17"), "{named}");
+        assert!(!compiles(&format!("{client} {gone}"), "c++17"), "{gone}");
+    }
 }
 
 #[test]

@@ -34,6 +34,16 @@ fn stuck_callbacks_hold_up_nobody_but_themselves() {
 }
 
 #[test]
+fn waiting_for_a_turn_is_no_hanging() {
+    check_program("turns", &[]);
+}
+
+#[test]
+fn a_token_provider_that_hangs_is_asked_again() {
+    check_program("turns", &["token"]);
+}
+
+#[test]
 fn a_client_that_leaves_takes_the_threads_of_its_transport_along() {
     let output = check_program("leaving", &[]);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
@@ -45,8 +55,18 @@ fn objects_do_not_survive_a_fork_and_do_no_harm_after_it() {
 }
 
 #[test]
+fn a_child_with_the_number_of_its_parent_is_another_process() {
+    check_program("fork", &["container"]);
+}
+
+#[test]
 fn no_thread_descriptor_or_signal_handler_is_left_behind() {
     check_program("threads", &[]);
+}
+
+#[test]
+fn the_signals_of_the_host_are_left_to_the_host() {
+    check_program("signals", &[]);
 }
 
 #[test]

@@ -167,7 +167,10 @@ pub(crate) fn run(command: &mut Command) -> Output {
 #[track_caller]
 pub(crate) fn check_program(name: &str, arguments: &[&str]) -> Output {
     let service = Service::start();
-    let program = scratch("bin").join(name);
+    // Two tests that run at once may use the same one with other arguments.
+    let words = arguments.iter().filter(|argument| !argument.contains('/'));
+    let program =
+        scratch("bin").join([&name].into_iter().chain(words).copied().collect::<Vec<_>>().join("-"));
     let flags: Vec<&str> = ["-std=gnu99"].iter().chain(STRICT).copied().collect();
     compile("gcc", &crate_dir().join(format!("tests/c/{name}.c")), &program, Link::Shared, &flags);
     let mut command = Command::new(program);

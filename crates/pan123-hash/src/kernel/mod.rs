@@ -195,9 +195,23 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Pair::Scalar => x86_64::scalar::single(state, blocks),
             #[cfg(target_arch = "x86_64")]
-            Pair::Avx512vl => self.pair(state, &mut START.clone(), blocks, blocks),
+            Pair::Avx512vl if self.pair_is_free() => self.pair(state, &mut START.clone(), blocks, blocks),
+            #[cfg(target_arch = "x86_64")]
+            Pair::Avx512vl => x86_64::scalar::single(state, blocks),
             #[cfg(target_arch = "aarch64")]
             Pair::Scalar => aarch64::scalar::single(state, blocks),
+        }
+    }
+
+    /// Whether a pair takes no longer than one chain does. It does where this kernel was named though another is the
+    /// best: then one chain is better off with the other one's code.
+    pub(crate) fn pair_is_free(self) -> bool {
+        match self.pair {
+            Pair::Portable => false,
+            #[cfg(target_arch = "x86_64")]
+            Pair::Avx512vl => Self::best().pair == self.pair,
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Pair::Scalar => true,
         }
     }
 

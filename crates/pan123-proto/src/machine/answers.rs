@@ -118,7 +118,7 @@ impl Upload {
             return self.fail(now, link, FailedKind::Protocol, failure, None, 1);
         };
         self.remote = Some(remote);
-        self.unanswered = false;
+        (self.unanswered, self.asked) = (false, false);
         self.save(Record::Created { preupload_id, slice_size, servers }, true);
         self.step = self.next_step(now);
     }
@@ -282,9 +282,9 @@ impl Upload {
         end: FailedKind,
         tries: u32,
     ) {
-        let lost_create = kind == TurnKind::Create && failure.class == Class::Exists && self.unanswered;
-        if lost_create {
-            // It may exist because an earlier `create`, whose answer was lost, stored it.
+        let stores = matches!(kind, TurnKind::Create | TurnKind::Single { .. });
+        if stores && failure.class == Class::Exists && self.unanswered {
+            // It may exist because an earlier request, whose answer was lost, stored it.
             let find = TurnKind::Find { failure: Box::new(failure), start_over: false };
             self.step = Step::Turn(Turn::new(find, now));
             return;
@@ -304,7 +304,7 @@ impl Upload {
     }
 
     /// Looks for the file in its folder.
-    fn find(&mut self, now: Duration, failure: Failure) {
+    pub(super) fn find(&mut self, now: Duration, failure: Failure) {
         let find = TurnKind::Find { failure: Box::new(failure), start_over: true };
         self.step = Step::Turn(Turn::new(find, now));
     }

@@ -42,7 +42,7 @@ pub struct Digests {
     pub slices: Arc<[Md5]>,
 }
 
-/// One try of one request, unique within an an upload.
+/// One try of one request, unique within an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TryId(pub u64);
 
@@ -199,6 +199,8 @@ pub enum Reply {
 pub enum Record {
     /// The digests.
     Hashed(Digests),
+    /// A request that may store the file by itself, `create` or `single/create`, is about to go out.
+    Asked,
     /// `create` was answered.
     Created {
         /// Names the upload.

@@ -8,7 +8,8 @@ use super::{
     policy::Policy,
     slices::{Sent, Slices},
     types::{
-        Action, Call, Digests, Event, FailedKind, Input, Outcome, Record, Stage, Stop, TryId, UploadSpec,
+        Action, Call, Digests, Duplicate, Event, FailedKind, Input, Outcome, Record, Stage, Stop, TryId,
+        UploadSpec,
     },
 };
 use crate::{Class, Endpoint, Failure, SLICE_SIZE_ASSUMED, Slice, SlicePlan};
@@ -35,6 +36,8 @@ pub struct Upload {
     pub(super) restarts: Vec<Class>,
     /// A request that stores the file went out and its answer was lost.
     pub(super) unanswered: bool,
+    /// It is on record that a request which may store the file by itself goes out.
+    pub(super) asked: bool,
     /// `single/create` was tried in vain.
     pub(super) single_failed: bool,
     /// Other upload hosts were asked for, because none of those known could be reached.
@@ -124,6 +127,7 @@ impl Upload {
             met: false,
             restarts: Vec::new(),
             unanswered: false,
+            asked: false,
             single_failed: false,
             hosts_asked: false,
             misses_alone: Vec::new(),
@@ -144,9 +148,13 @@ impl Upload {
         let mut upload = Self::new(spec, policy, seed);
         let (mut completing, mut completed) = (false, None);
         for record in records {
+            if matches!(record, Record::Created { .. } | Record::Restarted) {
+                upload.asked = false;
+            }
             match record {
                 Record::Hashed(digests) if upload.fits(digests) => upload.digests = Some(digests.clone()),
                 Record::Hashed(_) => {}
+                Record::Asked => upload.asked = true,
                 Record::Created { preupload_id, slice_size, servers } => {
                     upload.remote = upload.remote_for(preupload_id.clone(), *slice_size, servers.clone());
                 }
@@ -167,9 +175,14 @@ impl Upload {
             upload.finish(Outcome::Completed(done));
             return upload;
         }
-        // The answer to an `upload_complete` of the earlier run may have been lost with it.
-        upload.unanswered = completing;
+        // The answer to the last request of the earlier run may have been lost with it.
+        upload.unanswered = completing || upload.asked;
         upload.step = upload.next_step(now);
+        if upload.asked && upload.digests.is_some() && upload.spec.duplicate == Some(Duplicate::KeepBoth) {
+            // Asking once more would make a second copy, where others are told that the file exists.
+            let words = "an earlier run ended before the service had answered";
+            upload.find(now, Failure::local(Endpoint::Create, Class::NoAnswer, words));
+        }
         upload
     }
 
@@ -305,6 +318,11 @@ impl Upload {
         let endpoint = turn.kind.endpoint();
         if turn.ready_at.max(link.ready_at(endpoint)) > now {
             return None;
+        }
+        if matches!(turn.kind, TurnKind::Create | TurnKind::Single { .. }) && !self.asked {
+            self.asked = true;
+            self.save(Record::Asked, false);
+            return self.out.pop_front();
         }
         let call = match &turn.kind {
             TurnKind::Create => Call::Create { etag },

@@ -1,9 +1,11 @@
 //! A local file as a source.
 
 use std::{
+    collections::VecDeque,
     fs::{self, File, FileType, Metadata},
     io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use pan123_transport::{FileAt, ReadAt};
@@ -11,12 +13,42 @@ use pan123_transport::{FileAt, ReadAt};
 use super::{Identity, SourceRead};
 use crate::error::{Error, ErrorKind, io_text};
 
-/// An open file that any number of slices can share.
+/// A file that any number of slices can share.
 pub(super) struct FileSource {
-    file: FileAt,
+    open: Arc<Slot>,
     /// Absolute, so that it stays right when the program changes its directory.
     path: PathBuf,
     size: u64,
+    /// What it was when it was opened first.
+    first: Identity,
+}
+
+/// A file, while it is open.
+type Slot = Mutex<Option<Arc<FileAt>>>;
+
+/// So many files are open at a time; of more, those that were opened first are closed until somebody reads them. A
+/// program that starts thousands of uploads would run out of descriptors otherwise, and with it all else that it does.
+const OPEN_MAX: usize = 128;
+
+/// The files that are open, those opened first in front.
+static OPEN: Mutex<VecDeque<Weak<Slot>>> = Mutex::new(VecDeque::new());
+
+/// Notes that a file is open, and closes others where there are too many.
+fn opened(slot: &Arc<Slot>) {
+    let mut open = lock(&OPEN);
+    open.retain(|other| other.strong_count() > 0);
+    open.push_back(Arc::downgrade(slot));
+    let too_many = open.len().saturating_sub(OPEN_MAX);
+    let closed: Vec<_> = open.drain(..too_many).collect();
+    drop(open);
+    for slot in closed.iter().filter_map(Weak::upgrade) {
+        // Whoever reads it at this moment holds on to it.
+        lock(&slot).take();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl FileSource {
@@ -34,7 +66,28 @@ impl FileSource {
                 .with_advice("Files under /proc and /sys have no size. Copy the content to a file first."));
         }
         let path = std::path::absolute(path).map_err(fail)?;
-        Ok(Self { file, path, size })
+        let open = Arc::new(Mutex::new(Some(Arc::new(file))));
+        opened(&open);
+        Ok(Self { open, path, size, first: platform::identity(&metadata) })
+    }
+
+    /// The file, opened again if it was closed meanwhile.
+    fn file(&self) -> io::Result<Arc<FileAt>> {
+        let mut open = lock(&self.open);
+        if let Some(file) = &*open {
+            return Ok(file.clone());
+        }
+        let file = open_without_waiting(&self.path)?;
+        let now = platform::identity(&file.metadata()?);
+        if (now.inode, now.device) != (self.first.inode, self.first.device) {
+            // As if it were gone: what has its name is another file.
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let file = Arc::new(FileAt::new(file));
+        *open = Some(file.clone());
+        drop(open);
+        opened(&self.open);
+        Ok(file)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -44,11 +97,13 @@ impl FileSource {
 
 impl ReadAt for FileSource {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.file.read_at(offset, buf)
+        self.file()?.read_at(offset, buf)
     }
 
+    /// None of a file that would have to be opened, which may take a while.
     fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> Option<io::Result<usize>> {
-        self.file.try_read_at(offset, buf)
+        let file = self.open.try_lock().ok()?.clone();
+        file?.try_read_at(offset, buf)
     }
 }
 
@@ -59,8 +114,10 @@ impl SourceRead for FileSource {
 
     /// The open file's state, or that of the file which has taken its place at the path.
     fn identity(&self) -> io::Result<Identity> {
-        let open = platform::identity(&self.file.file().metadata()?);
         let named = platform::identity(&fs::metadata(&self.path)?);
+        let file = lock(&self.open).clone();
+        let Some(file) = file else { return Ok(named) };
+        let open = platform::identity(&file.file().metadata()?);
         Ok(if (named.inode, named.device) == (open.inode, open.device) { open } else { named })
     }
 

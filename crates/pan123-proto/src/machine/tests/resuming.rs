@@ -143,3 +143,46 @@ fn what_a_failure_leaves_behind_decides_what_it_advises() {
     bench.fail(Class::Refused);
     assert_eq!((bench.failed().kind, bench.failed().resumable), (FailedKind::Refused, false));
 }
+
+#[test]
+fn an_answer_lost_with_the_process_is_looked_for_where_asking_again_would_make_a_copy() {
+    for (duplicate, looks_first) in
+        [(None, false), (Some(Duplicate::KeepBoth), true), (Some(Duplicate::Overwrite), false)]
+    {
+        let spec = UploadSpec { duplicate, ..spec(2) };
+        let mut killed = Bench::with(Upload::new(spec.clone(), Policy::default(), 1));
+        killed.drain();
+        assert!(matches!(killed.records[..], [Record::Hashed(_), Record::Asked]), "{:?}", killed.records);
+
+        let resume = || {
+            Bench::with(Upload::resume(spec.clone(), Policy::default(), 2, Duration::ZERO, &killed.records))
+        };
+        let mut resumed = resume();
+        if looks_first {
+            assert!(matches!(resumed.reply(STORED), Call::Find { .. }));
+        } else {
+            assert!(matches!(resumed.fail(Class::Exists), Call::Create { .. }));
+            assert!(matches!(resumed.reply(STORED), Call::Find { .. }), "it may be its own");
+        }
+        assert!(!resumed.completed().reused);
+
+        // Nothing was stored: it begins where it was.
+        let mut resumed = resume();
+        if looks_first {
+            resumed.reply(Reply::NotYet);
+        }
+        resumed.create();
+        assert_eq!(resumed.send_all(), [1, 2]);
+    }
+}
+
+#[test]
+fn a_create_that_was_answered_is_not_looked_for() {
+    let spec = UploadSpec { duplicate: Some(Duplicate::KeepBoth), ..spec(2) };
+    let mut killed = Bench::with(Upload::new(spec.clone(), Policy::default(), 1));
+    killed.create();
+    let mut resumed =
+        Bench::with(Upload::resume(spec, Policy::default(), 2, Duration::ZERO, &killed.records));
+    resumed.drain();
+    assert_eq!(resumed.send_all(), [1, 2]);
+}
