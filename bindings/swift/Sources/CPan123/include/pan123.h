@@ -51,8 +51,14 @@
  * Waiting  Functions that wait say so under "Blocking". Inside a callback they return PAN123_E_WOULD_DEADLOCK.
  * Numbers  Options, fields and events are numbers. More may come; ignore those that you do not know.
  * Records  struct_size comes first: set it to sizeof the record. No more than that is read or written.
- * Fork     Objects do not survive fork: in the child everything returns PAN123_E_FORKED, or NULL, or
- *          what is given for "absent", and _free does nothing.
+ * Fork     Objects do not survive fork, nor does what a callback is lent: in the child everything returns
+ *          PAN123_E_FORKED, or NULL, or
+ *          what is given for "absent", and _free does nothing. A child makes objects of its own, also one that was
+ *          forked inside a callback, which is inside none; it must not return from that callback.
+ * Signals  Stay with your threads: those of the library have them blocked, so that a handler of yours never runs there
+ *          and a connection that breaks ends no process (SIGPIPE). Faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
+ *          SIGABRT, SIGSYS) are not blocked. The mask of your own threads is as you set it. A process that a callback
+ *          starts inherits the mask of its thread: give it another one, as with posix_spawnattr_setsigmask.
  * Globals  There are none: no initialisation, no signal handler, no output. Several users in one process do not meet.
  * Secrets  Stand in no error, event or JSON.
  */
@@ -440,6 +446,17 @@ typedef int32_t pan123_status;
  *   Any other code: the same code, at once. 4 to 6, 20 to 22 and numbers that are no code count as `PAN123_E_CALLBACK`.
  * - `get`: as `send`, with `PAN123_E_LOGIN`, `PAN123_E_SERVER` and `PAN123_E_RATE_LIMITED` for codes with a meaning.
  * - `load`: `PAN123_E_STORE`, at once. `save`, `remove`: nothing fails, see the store.
+ *
+ * A callback may block for long, but not for ever. Its time runs from when it is called, not while it waits for its turn
+ * because of `PAN123_VT_SERIAL`. When it is over, whoever waited goes on without it; its thread stays with it until it
+ * returns, and what it then says is lost. One that never returns fails those that wait for a turn behind it, too.
+ *
+ * - `read_at`, `identity`: `PAN123_OPT_SOURCE_TIMEOUT_MS`, in `pan123_hash` 30 s; then `PAN123_E_SOURCE_STALLED`.
+ * - `get`: 30 s; then as `PAN123_E_NET_TIMEOUT`.
+ * - `load`, `save`, `remove`: 30 s; then as if it had failed.
+ * - `send`: `PAN123_F_TIMEOUT_MS` of its exchange without a sign of life, which are bytes of the body that it reads and an
+ *   answer; while it forwards, the transport below minds the time. Then as `PAN123_E_NET_TIMEOUT`.
+ * - `on_event`, `interrupt`, `release`: none; whoever waits for them is `pan123_client_shutdown`.
  */
 typedef struct pan123_vtable {
     /** `sizeof` the whole vtable, for example `sizeof(pan123_source_vtable)`. */
@@ -557,7 +574,8 @@ typedef struct pan123_tokens_vtable {
      *
      * `refused` is the token that the service has just turned down, `refused_len` bytes and a NUL, or NULL. Give another
      * one then, preferably one that somebody else has fetched meanwhile: only three tokens of a client id live at a
-     * time. Called for every request, one call at a time per client: keep what you have. Fails with `PAN123_E_LOGIN`
+     * time. Called for every request, one call at a time per client: keep what you have. A call that has not returned
+     * after 30 s is given up, and tried again as after `PAN123_E_NET_TIMEOUT`, perhaps before it returns. Fails with `PAN123_E_LOGIN`
      * if there is no token to be had, `PAN123_E_NETWORK` if another try may help; see `pan123_vtable` for other codes.
      * Required.
      */
@@ -988,7 +1006,7 @@ PAN123_API void pan123_stop_free(pan123_stop *s);
  * Appends a copy of `len` bytes to what a callback returns.
  *
  * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` if `to` is NULL, or `data` is NULL and `len` is not 0, and for more
- * than 64 MiB in all.
+ * than 64 MiB in all; `PAN123_E_FORKED`.
  *
  * Thread: any. Blocking: no. Since 0.1.
  *
@@ -1020,7 +1038,9 @@ pan123_status pan123_source_new(const pan123_source_vtable *vt,
                                 pan123_error **err);
 
 /**
- * Makes a source from a file on disk. Opens it and keeps it open; links are followed. `path` is UTF-8.
+ * Makes a source from a file on disk. Opens it; links are followed. It stays open as long as the source lives, but of
+ * many files no more than 128 do: the others are opened again by their path when they are read, and have to be the same
+ * ones then. `path` is the bytes that the system knows the file by; on Windows it is UTF-8.
  *
  * Returns `PAN123_OK`; `PAN123_E_SOURCE_IO` if there is no such file, if it is no regular file (a directory, a pipe, a
  * device) or may not be read; `PAN123_E_INVALID_ARGUMENT`.
@@ -1120,7 +1140,7 @@ const char *pan123_http_header(const pan123_http *x,
  * the same name is replaced.
  *
  * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a name or value that cannot stand in a header, and for
- * `Content-Length`, `Transfer-Encoding` and `Host` of the request; `PAN123_E_WRONG_STATE` while there is no answer.
+ * `Content-Length`, `Transfer-Encoding` and `Host` of the request; `PAN123_E_WRONG_STATE` while there is no answer; `PAN123_E_FORKED`.
  *
  * Thread: any. Blocking: no. Since 0.1.
  *
@@ -1142,7 +1162,7 @@ pan123_status pan123_http_set_header(pan123_http *x,
  * It keeps the bandwidth cap by returning late, and tells the library that the exchange is alive.
  *
  * Returns `PAN123_OK`; `PAN123_E_CANCELLED` when the request was given up, upon which `send` should return soon;
- * `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`.
+ * `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`; `PAN123_E_FORKED`.
  *
  * Thread: any. Blocking: as long as the source takes. Since 0.1.
  *
@@ -1162,7 +1182,8 @@ pan123_status pan123_http_read_body(pan123_http *x,
  * repeated.
  *
  * Returns `PAN123_OK` for an answer of any HTTP status; a code of the 200 band if there was none;
- * `PAN123_E_CANCELLED` when the request was given up; `PAN123_E_SHUTDOWN` when the client has ended meanwhile.
+ * `PAN123_E_CANCELLED` when the request was given up; `PAN123_E_SHUTDOWN` when the client has ended meanwhile;
+ * `PAN123_E_FORKED`.
  *
  * Thread: any. Blocking: until the answer is there. Since 0.1.
  *
@@ -1191,7 +1212,8 @@ pan123_status pan123_http_forward_until(pan123_http *x,
  * Answers the request with `http_status` and `body`, which is copied; headers are set afterwards with
  * `pan123_http_set_header`. A second answer replaces the first.
  *
- * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB.
+ * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB;
+ * `PAN123_E_FORKED`.
  *
  * Thread: any. Blocking: no. Since 0.1.
  *
