@@ -441,10 +441,11 @@ typedef int32_t pan123_status;
  *
  * What the call or upload that needed it then fails with, in the callback's own words:
  *
- * - `read_at`, `identity`: the same code, at once. 20 to 22 and numbers that are no code count as `PAN123_E_SOURCE_IO`.
+ * - `read_at`, `identity`: the same code, at once. 4 to 6, 8, 20 to 22 and numbers that are no code count as
+ *   `PAN123_E_SOURCE_IO`.
  * - `send`: `PAN123_E_NETWORK`, `PAN123_E_NET_TIMEOUT`, `PAN123_E_TIMEOUT`, `PAN123_E_TLS`, `PAN123_E_PROTOCOL` and the
  *   codes of sources mean what they mean when the library's own transport fails, and an upload tries again as then.
- *   Any other code: the same code, at once. 20 to 22 and numbers that are no code count as `PAN123_E_CALLBACK`.
+ *   Any other code: the same code, at once. 4 to 6, 20 to 22 and numbers that are no code count as `PAN123_E_CALLBACK`.
  * - `get`: as `send`, with `PAN123_E_LOGIN`, `PAN123_E_SERVER` and `PAN123_E_RATE_LIMITED` for codes with a meaning.
  * - `load`: `PAN123_E_STORE`, at once. `save`, `remove`: nothing fails, see the store.
  *
@@ -1194,6 +1195,21 @@ pan123_status pan123_http_read_body(pan123_http *x,
 PAN123_API
 pan123_status pan123_http_forward(pan123_http *x,
                                   pan123_error **err);
+
+/**
+ * As `pan123_http_forward`, and ends early when `stop` is fired: for a transport with a time limit of its own. The request
+ * is not given up by that: it may be forwarded again, or answered. `stop` may be NULL.
+ *
+ * Returns as `pan123_http_forward`; `PAN123_E_CANCELLED` also when it was stopped.
+ *
+ * Thread: any. Blocking: until the answer is there, or up to 250 ms after `stop` is fired. Since 0.1.
+ *
+ * Requires: `x` is NULL or lent at the moment; `stop` is NULL or a live stop object; `err` is NULL or writable.
+ */
+PAN123_API
+pan123_status pan123_http_forward_until(pan123_http *x,
+                                        pan123_stop *stop,
+                                        pan123_error **err);
 
 /**
  * Answers the request with `http_status` and `body`, which is copied; headers are set afterwards with

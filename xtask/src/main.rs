@@ -48,7 +48,7 @@ enum Task {
     Bindings(bindings::Options),
     /// Check the C++ layer and the plugins with another compiler, and the programs in the guides.
     Cpp,
-    /// Make include/pan123.h from the crate of the C interface, and docs/c-reference.md from that.
+    /// Make include/pan123.h from the crate of the C interface, and its copy and docs/c-reference.md from that.
     Header(header::Options),
     /// Run the fuzz targets for a while each.
     Fuzz(fuzz::Options),

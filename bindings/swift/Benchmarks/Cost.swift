@@ -67,7 +67,7 @@ func slices(_ block: [UInt8], _ count: Int) async throws {
     let watch = Watch()
     for number in 1...count {
         let bytes = [UInt8](block[(number - 1) * sliceBytes..<number * sliceBytes])
-        try await client.slice(number, of: wanted.preuploadID, to: wanted.servers[0], bytes)
+        try await client.sendSlice(number, of: wanted.preuploadID, bytes, to: wanted.servers[0])
     }
     watch.stop()
 }

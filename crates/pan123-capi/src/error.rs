@@ -105,10 +105,9 @@ pub(crate) struct OwnFailure {
 }
 
 impl OwnFailure {
-    /// What a layer or a token provider failed with. Nobody but the library says that something was stopped.
+    /// What a layer or a token provider failed with.
     pub(crate) fn of(record: &ErrorRecord) -> Self {
-        let stopped = [PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN].contains(&record.code);
-        let code = if is_error(record.code) && !stopped { record.code } else { PAN123_E_CALLBACK };
+        let code = if may_be_said(record.code) { record.code } else { PAN123_E_CALLBACK };
         Self { code, message: record.message() }
     }
 
@@ -166,6 +165,7 @@ pub(crate) fn kind_of(code: pan123_status) -> ErrorKind {
     let kind = ErrorKind::ALL.into_iter().find(|kind| code_of(*kind) == code);
     kind.unwrap_or(match code {
         PAN123_E_SOURCE_STALLED => ErrorKind::Source,
+        PAN123_E_TIMEOUT => ErrorKind::Timeout,
         PAN123_E_INTERNAL | PAN123_E_PANIC => ErrorKind::Internal,
         _ => ErrorKind::HostCode,
     })

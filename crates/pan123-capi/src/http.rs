@@ -20,6 +20,7 @@ use crate::{
     guard::{Fault, fault, guard, invalid, panic_text, quiet},
     handle,
     numbers::*,
+    stop::pan123_stop,
     text::{self, Text},
     wait::{self, Cancel},
 };
@@ -131,8 +132,14 @@ impl Exchange {
         }
     }
 
-    fn forward(&self) -> Result<(), Fault> {
-        self.refuse_if_cancelled()?;
+    fn forward(&self, stop: Option<&Cancel>) -> Result<(), Fault> {
+        let refuse_if_stopped = || {
+            if stop.is_some_and(Cancel::is_fired) {
+                return Err(fault(PAN123_E_CANCELLED, "pan123_http_forward_until was stopped, as asked"));
+            }
+            self.refuse_if_cancelled()
+        };
+        refuse_if_stopped()?;
         let mut request = lock(&self.request).clone();
         // Counted apart: the body may have been read here already.
         request.meter = Arc::default();
@@ -142,7 +149,13 @@ impl Exchange {
         // one that has ended is to panic.
         let task = self.runtime.spawn(async move { below.send(request).await });
         let _end = AbortOnDrop(task.abort_handle());
-        let mut sending = std::pin::pin!(wait::unless(self.cancel.fired(), task));
+        let end = async {
+            match stop {
+                Some(stop) => drop(wait::unless(stop.fired(), self.cancel.fired()).await),
+                None => self.cancel.fired().await,
+            }
+        };
+        let mut sending = std::pin::pin!(wait::unless(end, task));
         let outcome = loop {
             let outcome = wait::until(Some(Instant::now() + COUNT_EVERY), sending.as_mut());
             self.count(meter.bytes());
@@ -153,7 +166,7 @@ impl Exchange {
         *lock(&self.activity) = Activity { at: Instant::now(), forwarding: false };
         self.refuse_if_cancelled()?;
         match outcome {
-            None => self.refuse_if_cancelled(),
+            None => refuse_if_stopped(),
             Some(Ok(Ok(response))) => {
                 *lock(&self.response) = Some(response);
                 Ok(())
@@ -480,7 +493,30 @@ pub unsafe extern "C" fn pan123_http_forward(
 ) -> pan123_status {
     guard(err, || {
         // SAFETY: by the contract of this function.
-        unsafe { look(x.cast_const()) }?.forward()
+        unsafe { look(x.cast_const()) }?.forward(None)
+    })
+}
+
+/// As `pan123_http_forward`, and ends early when `stop` is fired: for a transport with a time limit of its own. The request
+/// is not given up by that: it may be forwarded again, or answered. `stop` may be NULL.
+///
+/// Returns as `pan123_http_forward`; `PAN123_E_CANCELLED` also when it was stopped.
+///
+/// Thread: any. Blocking: until the answer is there, or up to 250 ms after `stop` is fired. Since 0.1.
+///
+/// # Safety
+///
+/// `x` is NULL or lent at the moment; `stop` is NULL or a live stop object; `err` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pan123_http_forward_until(
+    x: *mut pan123_http,
+    stop: *mut pan123_stop,
+    err: *mut *mut pan123_error,
+) -> pan123_status {
+    guard(err, || {
+        // SAFETY: by the contract of this function.
+        let (exchange, stop) = unsafe { (look(x.cast_const())?, handle::look_if_any(stop.cast_const())?) };
+        exchange.forward(stop.as_deref())
     })
 }
 

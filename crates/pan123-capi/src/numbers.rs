@@ -391,6 +391,14 @@ pub(crate) fn is_error(code: pan123_status) -> bool {
     code != PAN123_OK && CONSTANTS.iter().any(|(name, value)| *value == i64::from(code) && is_status(name))
 }
 
+/// Whether host code may fail with `code`: how calls of the library stand, and that something was stopped, only the
+/// library says.
+pub(crate) fn may_be_said(code: pan123_status) -> bool {
+    let of_calls = [PAN123_E_WRONG_STATE, PAN123_E_WOULD_DEADLOCK, PAN123_E_FORKED, PAN123_E_TIMEOUT];
+    let of_stops = [PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN];
+    is_error(code) && !of_calls.contains(&code) && !of_stops.contains(&code)
+}
+
 /// Names the status code `code`.
 ///
 /// Returns the constant's name, for example `PAN123_E_NETWORK`, or `PAN123_E_UNKNOWN`. Never NULL.

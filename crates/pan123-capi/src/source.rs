@@ -20,9 +20,7 @@ use crate::{
     error::{ErrorRecord, OwnFailure, pan123_error},
     guard::{Fault, calling_out, guard, invalid, may_wait, quiet},
     handle::{self, Held, Object},
-    numbers::{
-        PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN, PAN123_E_SOURCE_IO, is_error, pan123_status,
-    },
+    numbers::{PAN123_E_SOURCE_IO, may_be_said, pan123_status},
     text,
     vtable::{Clock, Host, Vtable, nonsense, pan123_vtable},
     wait::Cancel,
@@ -148,11 +146,9 @@ pub(crate) struct Reading {
 pub(crate) struct Failed(Arc<OnceLock<OwnFailure>>);
 
 impl Failed {
-    /// Keeps it. A code that says nothing, or that something was stopped, which nobody but the library says, counts as
-    /// one that cannot be read.
+    /// Keeps it. A code that a source cannot fail with counts as one that cannot be read.
     fn with(&self, fault: &ErrorRecord) {
-        let stopped = [PAN123_E_CANCELLED, PAN123_E_PAUSED, PAN123_E_SHUTDOWN].contains(&fault.code);
-        let code = if is_error(fault.code) && !stopped { fault.code } else { PAN123_E_SOURCE_IO };
+        let code = if may_be_said(fault.code) { fault.code } else { PAN123_E_SOURCE_IO };
         // The first is the cause of all others.
         let _ = self.0.set(OwnFailure { code, message: fault.message() });
     }

@@ -27,10 +27,11 @@ use crate::{
 ///
 /// What the call or upload that needed it then fails with, in the callback's own words:
 ///
-/// - `read_at`, `identity`: the same code, at once. 20 to 22 and numbers that are no code count as `PAN123_E_SOURCE_IO`.
+/// - `read_at`, `identity`: the same code, at once. 4 to 6, 8, 20 to 22 and numbers that are no code count as
+///   `PAN123_E_SOURCE_IO`.
 /// - `send`: `PAN123_E_NETWORK`, `PAN123_E_NET_TIMEOUT`, `PAN123_E_TIMEOUT`, `PAN123_E_TLS`, `PAN123_E_PROTOCOL` and the
 ///   codes of sources mean what they mean when the library's own transport fails, and an upload tries again as then.
-///   Any other code: the same code, at once. 20 to 22 and numbers that are no code count as `PAN123_E_CALLBACK`.
+///   Any other code: the same code, at once. 4 to 6, 20 to 22 and numbers that are no code count as `PAN123_E_CALLBACK`.
 /// - `get`: as `send`, with `PAN123_E_LOGIN`, `PAN123_E_SERVER` and `PAN123_E_RATE_LIMITED` for codes with a meaning.
 /// - `load`: `PAN123_E_STORE`, at once. `save`, `remove`: nothing fails, see the store.
 ///

@@ -78,6 +78,24 @@ unsafe extern "C" fn zeros(
     PAN123_OK
 }
 
+/// Gives other bytes each time.
+unsafe extern "C" fn other_each_time(
+    _ctx: usize,
+    _offset: u64,
+    buf: *mut u8,
+    len: usize,
+    out_n: *mut usize,
+    _err: *mut *mut pan123_error,
+) -> i32 {
+    static TIMES: AtomicUsize = AtomicUsize::new(0);
+    // SAFETY: lent with this length, until this returns.
+    unsafe {
+        buf.write_bytes(TIMES.fetch_add(1, Ordering::Relaxed) as u8, len);
+        out_n.write(len);
+    }
+    PAN123_OK
+}
+
 /// Gives zeros, and counts in its context how often it was asked.
 unsafe extern "C" fn counted(
     ctx: usize,
@@ -149,7 +167,11 @@ const TOLD: &[(i32, i32)] = &[
     (PAN123_E_NETWORK, PAN123_E_NETWORK),
     (PAN123_E_LOGIN, PAN123_E_LOGIN),
     (PAN123_E_NOT_SUPPORTED, PAN123_E_NOT_SUPPORTED),
-    // Nobody but the library says that something was stopped, and 7777 is no code.
+    // How a call of the library stands, and that something was stopped, only the library says; 7777 is no code.
+    (PAN123_E_WRONG_STATE, PAN123_E_SOURCE_IO),
+    (PAN123_E_WOULD_DEADLOCK, PAN123_E_SOURCE_IO),
+    (PAN123_E_FORKED, PAN123_E_SOURCE_IO),
+    (PAN123_E_TIMEOUT, PAN123_E_SOURCE_IO),
     (PAN123_E_CANCELLED, PAN123_E_SOURCE_IO),
     (PAN123_E_PAUSED, PAN123_E_SOURCE_IO),
     (PAN123_E_SHUTDOWN, PAN123_E_SOURCE_IO),
@@ -174,7 +196,7 @@ fn hashing_fails_with_the_code_of_the_callback_that_failed() {
 #[test]
 fn uploads_and_slices_fail_with_the_code_of_the_callback_that_failed() {
     let dir = tempfile::tempdir().unwrap();
-    let emulator = Emulator::start(Options::new(dir.path())).unwrap();
+    let emulator = Emulator::start(Options { slice_size: 1500, ..Options::new(dir.path()) }).unwrap();
     let base = CString::new(emulator.base_url()).unwrap();
     let token = CString::new(emulator.token()).unwrap();
     let server = CString::new(emulator.servers()[0].as_str()).unwrap();
@@ -187,8 +209,11 @@ fn uploads_and_slices_fail_with_the_code_of_the_callback_that_failed() {
         }
         let none = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         ok(pan123_client_new(o, none.0, none.1, none.2, none.3, &raw mut c, &raw mut err), err);
-        for &(code, told) in TOLD {
-            let s = of_host(fail, code as usize, 1000);
+        // Hashed a second time, when the service has said how long its slices are.
+        let changing = (other_each_time as ReadAt, 0, PAN123_E_SOURCE_CHANGED, "the file changed");
+        let failing = TOLD.iter().map(|&(code, told)| (fail as ReadAt, code, told, "the vault is shut"));
+        for (read_at, code, told, says) in failing.chain([changing]) {
+            let s = of_host(read_at, code as usize, 2000);
             let (mut u, mut r) = (ptr::null_mut(), ptr::null_mut());
             let name = c"f".as_ptr();
             ok(pan123_upload_new(c, s, 0, name, usize::MAX, ptr::null(), 0, &raw mut u, &raw mut err), err);
@@ -196,8 +221,12 @@ fn uploads_and_slices_fail_with_the_code_of_the_callback_that_failed() {
             let status = pan123_upload_wait(u, -1, &raw mut r, &raw mut err);
             let (of_error, text) = said(err);
             assert_eq!((status, of_error), (told, told), "upload, {code}: {text}");
-            assert!(text.contains("the vault is shut"), "{text}");
+            assert!(text.contains(says), "{text}");
             pan123_upload_free(u);
+            if code == PAN123_OK {
+                pan123_source_free(s);
+                continue;
+            }
 
             let md5 = c"d41d8cd98f00b204e9800998ecf8427e".as_ptr();
             let (to, id) = (server.as_ptr(), c"some-upload".as_ptr());

@@ -390,10 +390,18 @@ impl Driver {
                 if !failed.resumable && !unreadable {
                     drop(self.resume.forget());
                 }
-                Err(match (self.source_error.take(), self.last_error.take()) {
-                    (Some(error), _) => error.with_resumable(unreadable && begun),
-                    (None, Some(cause)) => Error::from(failed).with_source(cause),
-                    (None, None) => failed.into(),
+                if let Some(error) = self.source_error.take() {
+                    return Err(error.with_resumable(unreadable && begun));
+                }
+                let error = Error::from(failed);
+                // One that can be read, and does not fit what is known of it.
+                let error = match error.kind() {
+                    ErrorKind::Source => error.with_kind(ErrorKind::SourceChanged),
+                    _ => error,
+                };
+                Err(match self.last_error.take() {
+                    Some(cause) => error.with_source(cause),
+                    None => error,
                 })
             }
             Outcome::Stopped(stop) => Err(stopped(stop)),

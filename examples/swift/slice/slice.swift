@@ -18,7 +18,7 @@ do {
 
     // The library computes the MD5 that goes with the slice.
     let client = try Client(accessToken: ProcessInfo.processInfo.environment["PAN123_ACCESS_TOKEN"] ?? "")
-    try await client.slice(number, of: arguments[2], to: arguments[1], [UInt8](bytes))
+    try await client.sendSlice(number, of: arguments[2], [UInt8](bytes), to: arguments[1])
     print("slice \(number) ok")
 } catch {
     FileHandle.standardError.write(Data("\(error)\n".utf8))

@@ -1,4 +1,5 @@
-//! `cargo xtask header`: makes `include/pan123.h` from the crate of the C interface, and `docs/c-reference.md` from that.
+//! `cargo xtask header`: makes `include/pan123.h` from the crate of the C interface, and from that `docs/c-reference.md` and
+//! the copy that the Swift package carries, which has to build without anything outside of it.
 
 pub(crate) mod items;
 mod prose;
@@ -18,16 +19,21 @@ pub(crate) struct Options {
     check: bool,
 }
 
-/// Makes the header and the reference, or checks them.
+/// Makes the header with its copy and the reference, or checks them.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     let header = generate(&workspace.root.join("crates/pan123-capi"))?;
     let reference = reference::of(&items::read(&header)?)?;
-    for (name, made) in [("include/pan123.h", header), ("docs/c-reference.md", reference)] {
+    let made = [
+        ("include/pan123.h", &header),
+        ("bindings/swift/Sources/CPan123/include/pan123.h", &header),
+        ("docs/c-reference.md", &reference),
+    ];
+    for (name, made) in made {
         let path = workspace.root.join(name);
         if options.check {
             let found = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-            same(name, &found, &made)?;
+            same(name, &found, made)?;
         } else {
             fs::write(&path, made).with_context(|| format!("write {}", path.display()))?;
         }

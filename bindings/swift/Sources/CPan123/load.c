@@ -12,6 +12,10 @@ int cpan123_load(const char *path, cpan123_functions *functions, char *reason, s
         snprintf(reason, room, "%s", why ? why : "dlopen failed");
         return 1;
     }
+    if (!dlsym(library, "pan123_abi_check")) {
+        snprintf(reason, room, "it has no pan123_abi_check");
+        return 3;
+    }
 /* POSIX promises that a function's address fits a `void *`; ISO C has no cast for it. */
 #define LOAD(name)                                                   \
     {                                                                \

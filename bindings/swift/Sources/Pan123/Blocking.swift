@@ -22,9 +22,7 @@ func blocking<T: Sendable>(
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let started = onThread { continuation.resume(with: Result { try call(stop) }) }
-                if !started {
-                    continuation.resume(throwing: Pan123Error(.internal, "the system gives no thread for the call"))
-                }
+                if !started { continuation.resume(throwing: noThread()) }
             }
         } onCancel: {
             stop.lend(api.stop_fire)
@@ -34,6 +32,52 @@ func blocking<T: Sendable>(
         throw error
     }
 }
+
+/// As ``blocking(_:_:)``, for a call that nothing can stop: when the task is cancelled, it is left to its thread, and looks at
+/// `isLeft` between its steps.
+func leavable<T: Sendable>(_ call: @escaping @Sendable (_ isLeft: () -> Bool) throws -> T) async throws -> T {
+    let answer = Answer<T>()
+    return try await withTaskCancellationHandler {
+        try await withCheckedThrowingContinuation { continuation in
+            guard answer.isAwaited(by: continuation) else { return }
+            let started = onThread { answer.put(Result { try call { answer.isLeft } }) }
+            if !started { answer.put(.failure(noThread())) }
+        }
+    } onCancel: {
+        answer.leave()
+    }
+}
+
+/// What a call answers, or the news that its task was cancelled, whichever comes first.
+private final class Answer<T: Sendable>: Sendable {
+    private let state = Mutex<(waiting: CheckedContinuation<T, any Error>?, isLeft: Bool)>((nil, false))
+
+    var isLeft: Bool { state.withLock { $0.isLeft } }
+
+    /// False if nobody waits any more.
+    func isAwaited(by continuation: CheckedContinuation<T, any Error>) -> Bool {
+        let isLeft = state.withLock { state in
+            if !state.isLeft { state.waiting = continuation }
+            return state.isLeft
+        }
+        if isLeft { continuation.resume(throwing: CancellationError()) }
+        return !isLeft
+    }
+
+    func put(_ result: Result<T, any Error>) { take { _ in }?.resume(with: result) }
+
+    func leave() { take { $0 = true }?.resume(throwing: CancellationError()) }
+
+    private func take(_ change: (inout Bool) -> Void) -> CheckedContinuation<T, any Error>? {
+        state.withLock { state in
+            change(&state.isLeft)
+            defer { state.waiting = nil }
+            return state.waiting
+        }
+    }
+}
+
+private func noThread() -> Pan123Error { Pan123Error(.internal, "the system gives no thread for the call") }
 
 private final class Work {
     let run: () -> Void

@@ -38,7 +38,9 @@ final class Held<Object: Sendable>: Sendable {
             try body()
             return PAN123_OK
         } catch let thrown {
-            let kind = (thrown as? Pan123Error)?.kind ?? fallback
+            var kind = (thrown as? Pan123Error)?.kind ?? fallback
+            // 0 would be success.
+            if kind.rawValue <= 0 { kind = .callback }
             error?.pointee = String(describing: thrown).lend { api.error_new(kind.rawValue, $0, $1) }
             return kind.rawValue
         }

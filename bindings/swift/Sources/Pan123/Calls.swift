@@ -11,7 +11,7 @@ extension Client {
     }
 
     /// Asks for upload hosts.
-    public func domain() async throws -> [String] {
+    public func uploadHosts() async throws -> [String] {
         let fields = try await result { [api] client, stop, out, error in api.api_domain(client, stop, out, error) }
         return fields.texts(PAN123_F_SERVER, count: PAN123_F_SERVER_COUNT)
     }
@@ -36,8 +36,8 @@ extension Client {
     /// Sends slice `number`, counted from 1, of the file that was announced as `preuploadID`, to `server`; both are
     /// from ``create(_:in:etag:size:options:)``. `md5` is that of these bytes in hex; `nil` has it computed. A slice that
     /// the service has already is no error.
-    public func slice(
-        _ number: Int, of preuploadID: String, to server: String, _ bytes: [UInt8], md5: String? = nil
+    public func sendSlice(
+        _ number: Int, of preuploadID: String, _ bytes: [UInt8], md5: String? = nil, to server: String
     ) async throws {
         let number = try sliceNumber(number)
         try await done { [api] client, stop, error in
@@ -55,10 +55,10 @@ extension Client {
         }
     }
 
-    /// Sends slice `number` from a source: the bytes of `range`. Otherwise as ``slice(_:of:to:_:md5:)``.
-    public func slice(
-        _ number: Int, of preuploadID: String, to server: String, from source: Source, _ range: Range<UInt64>,
-        md5: String? = nil
+    /// Sends slice `number` from a source: the bytes of `range`. Otherwise as ``sendSlice(_:of:_:md5:to:)``.
+    public func sendSlice(
+        _ number: Int, of preuploadID: String, from source: Source, _ range: Range<UInt64>, md5: String? = nil,
+        to server: String
     ) async throws {
         let number = try sliceNumber(number)
         try await done { [api] client, stop, error in
@@ -86,9 +86,9 @@ extension Client {
     }
 
     /// Sends a whole file of up to 1 GiB in one request, without ``create(_:in:etag:size:options:)`` and slices. `server`
-    /// is from ``domain()``; `etag` is the MD5 of the whole in hex. Returns the file's id, or `nil` if the service has not
+    /// is from ``uploadHosts()``; `etag` is the MD5 of the whole in hex. Returns the file's id, or `nil` if the service has not
     /// stored it yet.
-    public func single(
+    public func uploadSingle(
         _ source: Source, as name: String, in folder: Int64 = 0, etag: String, to server: String,
         options: UploadOptions = UploadOptions()
     ) async throws -> Int64? {
@@ -118,9 +118,11 @@ extension Client {
         ) -> pan123_status
     ) async throws {
         let (api, client) = (api, handle)
-        try await blocking(api) { stop in
-            try api.check { error in
-                client.lend { client in stop.lend { stop in call(client, stop, error) } }
+        try await underWay.during {
+            try await blocking(api) { stop in
+                try api.check { error in
+                    client.lend { client in stop.lend { stop in call(client, stop, error) } }
+                }
             }
         }
     }
@@ -132,9 +134,11 @@ extension Client {
 
     private func result(_ call: @escaping Call) async throws -> Fields {
         let (api, client) = (api, handle)
-        return try await blocking(api) { stop in
-            try api.result { out, error in
-                client.lend { client in stop.lend { stop in call(client, stop, out, error) } }
+        return try await underWay.during {
+            try await blocking(api) { stop in
+                try api.result { out, error in
+                    client.lend { client in stop.lend { stop in call(client, stop, out, error) } }
+                }
             }
         }
     }
@@ -207,7 +211,7 @@ public struct Digests: Sendable, Hashable {
 public enum Created: Sendable, Hashable {
     /// It had the bytes already, and all is done: the file's id.
     case reused(fileID: Int64)
-    /// It wants the slices, with ``Client/slice(_:of:to:_:md5:)``, and then ``Client/complete(_:)``.
+    /// It wants the slices, with ``Client/sendSlice(_:of:_:md5:to:)``, and then ``Client/complete(_:)``.
     case wanted(Wanted)
 
     /// What the service wants to be sent.

@@ -1,5 +1,4 @@
 import CPan123
-import Synchronization
 
 /// News of an upload.
 public enum UploadEvent: Sendable, Hashable {
@@ -48,6 +47,21 @@ public struct UploadStage: RawRepresentable, Sendable, Hashable, Comparable {
     public static func < (left: UploadStage, right: UploadStage) -> Bool { left.rawValue < right.rawValue }
 }
 
+extension UploadStage: CustomStringConvertible {
+    /// The name, for example `sending`.
+    public var description: String {
+        switch self {
+        case .new: "new"
+        case .hashing: "hashing"
+        case .creating: "creating"
+        case .sending: "sending"
+        case .completing: "completing"
+        case .done: "done"
+        default: "stage \(rawValue)"
+        }
+    }
+}
+
 /// How far an upload is. No figure falls while it runs.
 public struct UploadProgress: Sendable, Hashable {
     /// The furthest stage that was reached.
@@ -83,36 +97,5 @@ public struct UploadProgress: Sendable, Hashable {
         bytesSent = record.bytes_sent
         bytesConfirmed = record.bytes_confirmed
         bytesTotal = record.bytes_total
-    }
-}
-
-/// The uploads of a client that run, and where the library's events go.
-final class Observer: Sendable {
-    private let running = Mutex<[UInt64: Run]>([:])
-    private let nextID = Atomic<UInt64>(1)
-
-    /// A number for an upload.
-    func newID() -> UInt64 { nextID.add(1, ordering: .relaxed).oldValue }
-
-    /// From now on events of this number go to `run`, until its last one.
-    func add(_ run: Run, _ id: UInt64) { running.withLock { $0[id] = run } }
-
-    func remove(_ id: UInt64) { _ = running.withLock { $0.removeValue(forKey: id) } }
-
-    /// A queue that pushes its events here.
-    func queue(_ api: cpan123_functions) throws(Pan123Error) -> Handle {
-        var table = pan123_observer_vtable()
-        table.h = head(of: pan123_observer_vtable.self, release: { Held<Observer>.release($0) })
-        table.on_event = { context, event in
-            if let event = event?.pointee { Held<Observer>.at(context).object.take(event) }
-        }
-        return try Handle(api, free: api.queue_free) { out, error in
-            api.queue_new(&table, Held<Observer>.hold(self, api), out, error)
-        }
-    }
-
-    private func take(_ event: pan123_event) {
-        guard let run = running.withLock({ $0[event.user] }) else { return }
-        run.take(event, forget: { self.remove(event.user) })
     }
 }

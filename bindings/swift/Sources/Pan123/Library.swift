@@ -38,14 +38,14 @@ func functions() throws(Pan123Error) -> cpan123_functions {
 
 private let table: Result<cpan123_functions, Pan123Error> = load(named: ProcessInfo.processInfo.environment["PAN123_LIBRARY"])
 
-/// Takes the library that `PAN123_LIBRARY` names; else the one that the program is linked with; else the one that the
+/// Takes the library that `PAN123_LIBRARY` names, if it is not empty; else the one that the program is linked with; else the one that the
 /// system finds.
 func load(named path: String?) -> Result<cpan123_functions, Pan123Error> {
     var api = cpan123_functions()
     var reason = [CChar](repeating: 0, count: 1024)
     let place: String
     var found: Int32
-    if let path {
+    if let path, !path.isEmpty {
         place = path
         found = cpan123_load(path, &api, &reason, reason.count)
     } else {
@@ -63,13 +63,18 @@ func load(named path: String?) -> Result<cpan123_functions, Pan123Error> {
         return .success(api)
     case 0:
         return .failure(unusable("\(place) has version \(string(api.version()) ?? "unknown")", wanted))
+    case 1 where why.contains(place) && why.lowercased().contains("no such file"):
+        return .failure(Pan123Error(.library, "libpan123 is missing: \(why)", advice: howToFind))
     case 1:
-        let advice = "Install libpan123, or name it in PAN123_LIBRARY, or its folder in LD_LIBRARY_PATH."
-        return .failure(Pan123Error(.library, "libpan123 is missing: \(why)", advice: advice))
-    default:
+        return .failure(Pan123Error(.library, "libpan123 cannot be loaded: \(why)", advice: howToFind))
+    case 2:
         return .failure(unusable("\(place) is too old: \(why)", wanted))
+    default:
+        return .failure(Pan123Error(.library, "\(place) is not libpan123: \(why)", advice: howToFind))
     }
 }
+
+private let howToFind = "Install libpan123, or name it in PAN123_LIBRARY, or its folder in LD_LIBRARY_PATH."
 
 private func unusable(_ what: String, _ wanted: String) -> Pan123Error {
     let advice = "Install libpan123 \(wanted), or a package Pan123 that fits the library."

@@ -91,11 +91,19 @@ extension Pan123Error: CustomStringConvertible, LocalizedError {
 }
 
 extension Pan123Error.Kind: CustomStringConvertible {
-    /// The library's name of it and its number, for example `PAN123_E_NETWORK (200)`.
-    public var description: String {
-        let name = try? string(functions().status_name(rawValue))
-        return "\(name ?? "status") (\(rawValue))"
-    }
+    /// The name, for example `network`; the number of a kind that has none here.
+    public var description: String { Self.names[self] ?? "kind \(rawValue)" }
+
+    private static let names: [Self: String] = [
+        .library: "library", .invalidArgument: "invalidArgument", .unknownOption: "unknownOption",
+        .wrongState: "wrongState", .forked: "forked", .notSupported: "notSupported", .timeout: "timeout",
+        .cancelled: "cancelled", .paused: "paused", .shutDown: "shutDown", .callback: "callback",
+        .source: "source", .sourceChanged: "sourceChanged", .sourceStalled: "sourceStalled", .store: "store",
+        .network: "network", .tls: "tls", .networkTimeout: "networkTimeout", .slowUplink: "slowUplink",
+        .server: "server", .`protocol`: "protocol", .login: "login", .rateLimited: "rateLimited",
+        .name: "name", .verifyFailed: "verifyFailed", .refused: "refused", .`internal`: "internal",
+        .panic: "panic",
+    ]
 }
 
 extension Pan123Error {

@@ -23,21 +23,36 @@ public struct Source: Sendable {
         filename = path.split(separator: "/").last.map(String.init)
     }
 
+    /// A file on disk, as ``init(path:)``.
+    public init(url: URL) throws(Pan123Error) {
+        guard url.isFileURL else {
+            throw Pan123Error(.invalidArgument, "\(url) is no file; only file URLs can be uploaded")
+        }
+        try self.init(path: url.path)
+    }
+
     /// Bytes in memory, which are copied.
     public init(_ bytes: [UInt8]) throws(Pan123Error) {
-        try self.init(Data(bytes))
+        try self.init(owning: bytes.withUnsafeBytes(copy), bytes.count)
     }
 
     /// Bytes in memory, which are copied.
     public init(_ data: Data) throws(Pan123Error) {
-        let api = try functions()
-        // The library frees the copy.
-        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(data.count, 1), alignment: 1)
-        data.withUnsafeBytes { copy.copyMemory(from: $0) }
+        try self.init(owning: data.withUnsafeBytes(copy), data.count)
+    }
+
+    /// Takes over `count` bytes, which the library frees.
+    private init(owning start: UnsafeMutableRawPointer, _ count: Int) throws(Pan123Error) {
+        let api: cpan123_functions
+        do throws(Pan123Error) {
+            api = try functions()
+        } catch {
+            start.deallocate()
+            throw error
+        }
         handle = try Handle(api, free: api.source_free) { out, error in
-            let start = copy.baseAddress!
-            return api.source_from_memory(
-                start.assumingMemoryBound(to: UInt8.self), data.count,
+            api.source_from_memory(
+                start.assumingMemoryBound(to: UInt8.self), count,
                 { UnsafeMutableRawPointer(bitPattern: $0)?.deallocate() }, UInt(bitPattern: start), out, error)
         }
         filename = nil
@@ -74,6 +89,12 @@ public struct Source: Sendable {
         }
         filename = nil
     }
+}
+
+private func copy(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawPointer {
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(bytes.count, 1), alignment: 1)
+    copy.copyMemory(from: bytes)
+    return copy.baseAddress!
 }
 
 /// A source of bytes of your own.

@@ -4,12 +4,13 @@ import CPan123
 ///
 /// Called on threads of the library; calls for different keys overlap, and may block. An upload whose `load` fails ends
 /// with ``Pan123Error/Kind/store``; one whose `save` or `remove` fails goes on, says so in an event, and can then not be
-/// resumed by another run. Keys are 1 to 64 characters of `a-z`, `0-9` and `-`.
+/// resumed by another run. Keys are 1 to 64 characters of `a-z`, `0-9` and `-`. A store that
+/// uses its own client holds it weakly.
 public protocol ResumeStore: Sendable {
     /// What was saved last under `key`; `nil` if there is no such key.
     func load(_ key: String) throws -> [UInt8]?
     /// Keeps `bytes` under `key` instead of what was there, whole or not at all, and returns when it is safe.
-    func save(_ bytes: [UInt8], _ key: String) throws
+    func save(_ bytes: [UInt8], for key: String) throws
     /// Forgets `key`; there may be no such key.
     func remove(_ key: String) throws
 }
@@ -28,7 +29,7 @@ func handle(_ api: cpan123_functions, of store: any ResumeStore) throws(Pan123Er
     table.save = { context, key, keyLength, data, length, error in
         let held = HeldStore.at(context)
         return held.answer(error, or: .store) {
-            try held.object.save(Array(UnsafeBufferPointer(start: data, count: length)), text(key, keyLength))
+            try held.object.save(Array(UnsafeBufferPointer(start: data, count: length)), for: text(key, keyLength))
         }
     }
     table.remove = { context, key, length, error in

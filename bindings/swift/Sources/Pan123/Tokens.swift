@@ -38,17 +38,40 @@ public protocol TokenProvider: Sendable {
     /// `refused` is the token that the service has just turned down. Give another one then, preferably one that somebody
     /// else has fetched meanwhile: only three tokens of a client id live at a time. An error that is no ``Pan123Error``
     /// counts as ``Pan123Error/Kind/login``; throw one of the kind ``Pan123Error/Kind/network`` if another try may help.
+    ///
+    /// The task is cancelled when nothing of the client is under way any more that could want the token, as when it is
+    /// shut down. A provider that uses its own client holds it weakly.
     func token(refused: String?) async throws -> Token
 }
 
-func handle(_ api: cpan123_functions, of tokens: any TokenProvider) throws(Pan123Error) -> Handle {
+/// A token provider, with those who want tokens of it.
+private final class Asking: Sendable {
+    private let provider: any TokenProvider
+    private let underWay: UnderWay
+
+    init(_ provider: any TokenProvider, _ underWay: UnderWay) { (self.provider, self.underWay) = (provider, underWay) }
+
+    func token(refused: String?) throws -> Token {
+        let id = underWay.newID()
+        defer { underWay.answered(id) }
+        return try waiting { [provider] in
+            try await provider.token(refused: refused)
+        } started: { task in
+            underWay.asks(id, task)
+        }.get()
+    }
+}
+
+func handle(
+    _ api: cpan123_functions, of tokens: any TokenProvider, _ underWay: UnderWay
+) throws(Pan123Error) -> Handle {
     var table = pan123_tokens_vtable()
-    table.h = head(of: pan123_tokens_vtable.self, release: { Held<any TokenProvider>.release($0) })
+    table.h = head(of: pan123_tokens_vtable.self, release: { Held<Asking>.release($0) })
     table.get = { context, refused, length, sink, expires, error in
-        let held = Held<any TokenProvider>.at(context)
+        let held = Held<Asking>.at(context)
         let refused = refused.map { text($0, length) }
         return held.answer(error, or: .login) {
-            let token = try waiting { try await held.object.token(refused: refused) }.get()
+            let token = try held.object.token(refused: refused)
             var value = token.value
             try held.api.check { _ in value.withUTF8 { held.api.sink_put(sink, $0.baseAddress, $0.count) } }
             // A time that no clock reaches is as good as none.
@@ -58,6 +81,6 @@ func handle(_ api: cpan123_functions, of tokens: any TokenProvider) throws(Pan12
         }
     }
     return try Handle(api, free: api.tokens_free) { out, error in
-        api.tokens_new(&table, Held<any TokenProvider>.hold(tokens, api), out, error)
+        api.tokens_new(&table, Held<Asking>.hold(Asking(tokens, underWay), api), out, error)
     }
 }

@@ -8,7 +8,7 @@ public protocol Transport: Sendable {
     /// is an answer. Calls overlap. The task is cancelled when the request is given up.
     ///
     /// Throw a ``Pan123Error`` of the kind `tls`, `networkTimeout` or `protocol` if there is no answer for that reason;
-    /// every other error counts as ``Pan123Error/Kind/network``.
+    /// every other error counts as ``Pan123Error/Kind/network``. A transport that uses its own client holds it weakly.
     func send(_ request: TransportRequest) async throws -> TransportResponse
 }
 
@@ -65,22 +65,24 @@ public final class TransportRequest: Sendable {
         return got
     }
 
-    /// The whole body, read on a thread of its own.
+    /// The whole body, read on a thread of its own. When the task is cancelled, throws `CancellationError` within 250 ms.
     public func body() async throws -> [UInt8] {
-        try await blocking(loan.api) { _ in
-            var thrown: Pan123Error?
+        try await leavable { isLeft in
             let length = Int(self.bodyLength)
-            let body = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
-                do throws(Pan123Error) {
-                    count = try self.read(at: 0, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<length]))
-                } catch {
-                    thrown = error
+            return try [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
+                while count < length, !isLeft() {
+                    let room = buffer[count..<min(count + Self.step, length)]
+                    let got = try self.read(
+                        at: UInt64(count), into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: room)))
+                    if got == 0 { break }
+                    count += got
                 }
             }
-            if let thrown { throw thrown }
-            return body
         }
     }
+
+    /// How much of a body is read at a time.
+    private static let step = 256 << 10
 
     /// Sets a header before the request is forwarded; one of the same name is replaced.
     public func setHeader(_ name: String, _ value: String) throws(Pan123Error) {
@@ -95,11 +97,12 @@ public final class TransportRequest: Sendable {
     }
 
     /// Sends the request through the transport below, at last the built-in one, and returns its answer. May be repeated.
+    /// When the task is cancelled, throws `CancellationError` within 250 ms.
     public func forward() async throws -> TransportResponse {
-        try await blocking(loan.api) { _ in
+        try await blocking(loan.api) { stop in
             var answer = TransportResponse(status: 0)
             try self.loan.use { api, exchange, error in
-                let status = api.http_forward(exchange, error)
+                let status = stop.lend { api.http_forward_until(exchange, $0, error) }
                 if status == PAN123_OK { answer = api.answer(of: exchange) }
                 return status
             }

@@ -2,32 +2,33 @@ import CPan123
 
 /// The upload of one source to one place. Does nothing until it is started.
 ///
-/// Most programs call ``Client/upload(_:as:to:options:)``. This is for those that show progress, pause, and resume. An
+/// Most programs call ``Client/upload(_:as:in:options:)``. This is for those that show progress, pause, and resume. An
 /// upload that runs goes on when nobody holds this object any more; ``cancel()`` ends it.
 public final class Upload: Sendable {
     private let run: Run
-    private let observer: Observer
-    private let id: UInt64
 
-    init(_ handle: Handle, _ observer: Observer, _ id: UInt64) {
-        run = Run(handle)
-        (self.observer, self.id) = (observer, id)
+    init(_ handle: Handle, _ id: UInt64, _ underWay: UnderWay) {
+        run = Run(handle, id, underWay)
     }
 
-    /// Starts the upload. One that was paused goes on where it was.
+    /// Starts the upload. One that was paused goes on where it was. Throws ``Pan123Error/Kind/wrongState`` if it runs or is
+    /// over, ``Pan123Error/Kind/cancelled`` if it was cancelled.
     public func start() throws(Pan123Error) {
-        run.starting()
-        observer.add(run, id)
+        try run.starting()
         do {
             try run.handle.api.check { error in run.handle.lend { run.handle.api.upload_start($0, error) } }
         } catch {
-            if run.notStarted(isFinal: error.kind != .wrongState) { observer.remove(id) }
+            run.notStarted(isFinal: error.kind != .wrongState)
             throw error
         }
+        // A cancel that came while it did not run yet.
+        if run.isCancelled { run.handle.lend(run.handle.api.upload_cancel) }
     }
 
-    /// Cancels the upload, at any time and any number of times. It ends within 250 ms.
+    /// Cancels the upload, at any time and any number of times, also one that was not started or is paused. It ends
+    /// within 250 ms, and cannot be started again.
     public func cancel() {
+        run.willCancel()
         run.handle.lend(run.handle.api.upload_cancel)
         run.cancelled()
     }
@@ -51,22 +52,22 @@ public final class Upload: Sendable {
     }
 
     private func ended() async throws -> Uploaded {
-        while true {
-            await run.end()
-            switch outcome() {
-            case .success(let fields):
-                return Uploaded(fields)
-            case .failure(let error) where error.kind == .cancelled && Task.isCancelled:
-                throw CancellationError()
-            case .failure(let error) where error.kind == .timeout:
-                // Somebody has started it again meanwhile.
-                continue
-            case .failure(let error):
-                throw error
-            }
+        var outcome = outcome()
+        switch outcome {
+        case .failure(let error) where error.kind == .timeout:
+            // It runs, so there is an end to come.
+            let stop = await run.end()
+            outcome = stop.map { .failure($0) } ?? self.outcome()
+        case .failure(let error) where error.kind == .paused || error.kind == .wrongState:
+            if let stop = run.stop { outcome = .failure(stop) }
+        default:
+            break
         }
+        if case .failure(let error) = outcome, error.kind == .cancelled, Task.isCancelled { throw CancellationError() }
+        return Uploaded(try outcome.get())
     }
 
+    /// How the last run ended, as the library has it.
     private func outcome() -> Result<Fields, Pan123Error> {
         Result { () throws(Pan123Error) in
             try run.handle.api.result { out, error in
@@ -78,10 +79,11 @@ public final class Upload: Sendable {
     /// How far it is right now.
     public var progress: UploadProgress { UploadProgress(run.handle) }
 
-    /// How far it is, each time that changes, from now until it is over. Who takes slowly gets the newest.
+    /// How far it is, each time that changes, from now until it is over. Who takes slowly gets the newest. If it is over
+    /// already, there is one more: how far it came. Each sequence is for one reader; another reader gets one of its own here.
     public var progressUpdates: AsyncStream<UploadProgress> {
         let handle = run.handle
-        return run.stream(limit: 1) { event in
+        return run.stream(limit: 1, last: { UploadProgress(handle) }) { event in
             switch event {
             case .progress(let progress): progress
             case .retry, .note: nil
@@ -91,9 +93,9 @@ public final class Upload: Sendable {
     }
 
     /// What happens, from now until it is over. When more than a thousand events wait, the oldest are left out; the last
-    /// one never is.
+    /// one never is. Each sequence is for one reader; another reader gets one of its own here.
     public var events: AsyncStream<UploadEvent> {
-        run.stream(limit: 1000) { $0 }
+        run.stream(limit: 1000, last: { nil }) { $0 }
     }
 
     /// The state of the upload, for ``Client/makeUpload(resuming:of:resumeKey:)``, perhaps in another process. It holds no

@@ -151,7 +151,7 @@ extension Tests {
                 var configuration = emulator.configuration()
                 configuration.transports = [transport]
                 let client = try Client(configuration)
-                let error = try await failure { try await client.domain() }
+                let error = try await failure { try await client.uploadHosts() }
                 #expect(error.kind == kind && (text.isEmpty || error.message.contains(text)), "\(error)")
             }
         }
@@ -200,14 +200,31 @@ extension Tests {
             let emulator = try Emulator()
             let client = try emulator.client()
             let source = try Source(fiveSlices)
-            let servers = try await client.domain()
+            let servers = try await client.uploadHosts()
             #expect(servers.count == 2)
             let etag = try fiveSlicesMD5.get()
-            let id = try await client.single(source, as: "a/b.bin", etag: etag, to: servers[0], options: UploadOptions(nameIsPath: true))
+            let id = try await client.uploadSingle(source, as: "a/b.bin", etag: etag, to: servers[0], options: UploadOptions(nameIsPath: true))
             #expect(id != nil && emulator.holds(fiveSlices, "a/b.bin"))
             guard case .reused(let reused) = try await client.create("c.bin", etag: etag, size: UInt64(fiveSlices.count))
             else { throw Unexpected(what: "the service has these bytes") }
             #expect(reused > 0 && emulator.holds(fiveSlices, "c.bin"))
+        }
+
+        @Test func urls() async throws {
+            let emulator = try Emulator()
+            let file = URL(fileURLWithPath: try emulator.file(fiveSlices, "five slices.mkv"))
+            try await emulator.client().upload(file: file)
+            #expect(emulator.holds(fiveSlices, "five slices.mkv"))
+            let (digests, expected) = (try await Source(url: file).digests(), try fiveSlicesMD5.get())
+            #expect(digests.etag == expected)
+            let page = try #require(URL(string: "https://example.com/film.mkv"))
+            let error = try await failure { try Source(url: page) }
+            #expect(error.kind == .invalidArgument && error.message.contains("https://example.com/film.mkv"), "\(error)")
+        }
+
+        @Test func kindsAndStagesHaveNames() {
+            #expect("\(Pan123Error.Kind.sourceChanged) \(Pan123Error.Kind(rawValue: 4711))" == "sourceChanged kind 4711")
+            #expect("\(UploadStage.sending) \(UploadStage(rawValue: 99))" == "sending stage 99")
         }
 
         @Test func namesThatAreTaken() async throws {
@@ -227,7 +244,7 @@ extension Tests {
             let client = try emulator.client()
             try await client.shutdown()
             try await client.shutdown()
-            let error = try await failure { try await client.domain() }
+            let error = try await failure { try await client.uploadHosts() }
             #expect(error.kind == .shutDown)
             #expect(throws: Pan123Error.self) { try client.makeUpload(of: Source([1]), as: "a") }
         }
@@ -274,7 +291,7 @@ private final class Memory: ResumeStore {
     var count: Int { entries.withLock { $0.count } }
 
     func load(_ key: String) -> [UInt8]? { entries.withLock { $0[key] } }
-    func save(_ bytes: [UInt8], _ key: String) { entries.withLock { $0[key] = bytes } }
+    func save(_ bytes: [UInt8], for key: String) { entries.withLock { $0[key] = bytes } }
     func remove(_ key: String) { entries.withLock { _ = $0.removeValue(forKey: key) } }
 }
 

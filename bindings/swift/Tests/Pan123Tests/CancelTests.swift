@@ -90,17 +90,17 @@ extension Tests {
 
         @Test func singleCalls() async throws {
             let emulator = try Emulator()
-            let server = try #require(try await emulator.client().domain().first)
+            let server = try #require(try await emulator.client().uploadHosts().first)
             try await emulator.setFaults(#"{"faults": [{"do": "hang"}]}"#)
             let source = try Source(fiveSlices)
             let (etag, size) = (try fiveSlicesMD5.get(), UInt64(fiveSlices.count))
             let calls: [(Comment, @Sendable (Client) async throws -> Void)] = [
-                ("domain", { _ = try await $0.domain() }),
+                ("hosts", { _ = try await $0.uploadHosts() }),
                 ("create", { _ = try await $0.create("a", etag: etag, size: size) }),
                 ("complete", { _ = try await $0.complete("id") }),
-                ("slice", { try await $0.slice(1, of: "id", to: server, [1, 2, 3]) }),
-                ("slice of a source", { try await $0.slice(1, of: "id", to: server, from: source, 0..<9) }),
-                ("single", { _ = try await $0.single(source, as: "a", etag: etag, to: server) }),
+                ("slice", { try await $0.sendSlice(1, of: "id", [1, 2, 3], to: server) }),
+                ("slice of a source", { try await $0.sendSlice(1, of: "id", from: source, 0..<9, to: server) }),
+                ("single", { _ = try await $0.uploadSingle(source, as: "a", etag: etag, to: server) }),
             ]
             for (name, call) in calls {
                 let client = try emulator.client()
@@ -306,7 +306,7 @@ private struct StuckTokens: TokenProvider {
 }
 
 /// Tells that a request is on its way.
-private struct Watch: Transport {
+struct Watch: Transport {
     let isSending = Gate()
 
     func send(_ request: TransportRequest) async throws -> TransportResponse {

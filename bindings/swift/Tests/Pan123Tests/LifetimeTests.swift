@@ -149,6 +149,6 @@ private final class Owned: ByteSource, TokenProvider, Transport, ResumeStore {
     func token(refused: String?) -> Token { Token(Emulator.token) }
     func send(_ request: TransportRequest) async throws -> TransportResponse { try await request.forward() }
     func load(_ key: String) -> [UInt8]? { nil }
-    func save(_ bytes: [UInt8], _ key: String) {}
+    func save(_ bytes: [UInt8], for key: String) {}
     func remove(_ key: String) {}
 }

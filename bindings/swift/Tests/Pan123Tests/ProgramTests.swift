@@ -42,6 +42,13 @@ extension Tests {
             try #require(missing.status == 1, "\(missing.output)")
             try #require(missing.output.contains("libpan123 is missing: /no/such/libpan123.so: cannot open"), "\(missing.output)")
             try #require(missing.output.contains("Install libpan123"), "\(missing.output)")
+            // Nothing is as good as no name at all.
+            environment["PAN123_LIBRARY"] = ""
+            environment["PAN123_ACCESS_TOKEN"] = Emulator.token
+            let again = try start(program, [file, "again.mkv"], environment)
+            try #require(again.status == 0, "\(again.output)")
+            let usage = try start(program, [], environment)
+            try #require(usage.status == 2 && usage.output == "usage: program FILE NAME\n", "\(usage.output)")
 
             // The example, in place of the program.
             let example = try Data(contentsOf: root.appendingPathComponent("examples/swift/slice/slice.swift"))
@@ -109,6 +116,13 @@ extension Tests {
                 #define STUB(name) __attribute__((weak)) void stub_##name(void) __asm__("pan123_" #name); void stub_##name(void) {}
                 CPAN123_FUNCTIONS(STUB)
                 """
+            let stranger = try library(in: folder, "stranger", ["int something(void) { return 1; }"])
+            let strange = try #require(refusal(of: stranger))
+            #expect(strange.kind == .library && strange.message.hasSuffix("stranger.so is not libpan123: it has no pan123_abi_check"), "\(strange)")
+            let text = folder.appendingPathComponent("text.so").path
+            try Data("not a library".utf8).write(to: URL(fileURLWithPath: text))
+            let invalid = try #require(refusal(of: text))
+            #expect(invalid.kind == .library && invalid.message.hasPrefix("libpan123 cannot be loaded: \(text)"), "\(invalid)")
             let old = try library(in: folder, "old", [refuses])
             let error = try #require(refusal(of: old))
             #expect(error.kind == .library)

@@ -275,10 +275,10 @@ extension Tests {
                             let md5 = digests.slices[number - 1]
                             if number % 2 == 0 {
                                 let bytes = Array(fiveSlices[Int(range.lowerBound)..<Int(range.upperBound)])
-                                try await client.slice(number, of: wanted.preuploadID, to: server, bytes, md5: md5)
+                                try await client.sendSlice(number, of: wanted.preuploadID, bytes, md5: md5, to: server)
                             } else {
-                                try await client.slice(
-                                    number, of: wanted.preuploadID, to: server, from: source, range, md5: md5)
+                                try await client.sendSlice(
+                                    number, of: wanted.preuploadID, from: source, range, md5: md5, to: server)
                             }
                         }
                     }

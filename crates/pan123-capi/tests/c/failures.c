@@ -282,11 +282,12 @@ static void cancelled_while_paused(void)
 
 int main(void)
 {
-    /* What fails, and what the host is told. Nobody but the library says that something was stopped. */
+    /* What fails, and what the host is told. Only the library says how its calls stand and what was stopped. */
     static const struct { pan123_status code, told; } own[] = {
         { PAN123_E_CALLBACK, PAN123_E_CALLBACK }, { PAN123_E_PLUGIN, PAN123_E_PLUGIN },
         { PAN123_E_INVALID_ARGUMENT, PAN123_E_INVALID_ARGUMENT }, { PAN123_E_STORE, PAN123_E_STORE },
-        { PAN123_E_CANCELLED, PAN123_E_CALLBACK }, { 7777, PAN123_E_CALLBACK },
+        { PAN123_E_CANCELLED, PAN123_E_CALLBACK }, { PAN123_E_WRONG_STATE, PAN123_E_CALLBACK },
+        { PAN123_E_WOULD_DEADLOCK, PAN123_E_CALLBACK }, { PAN123_E_FORKED, PAN123_E_CALLBACK }, { 7777, PAN123_E_CALLBACK },
     };
     static const uint8_t data[100000];
     pan123_source *s = memory_source(data, sizeof data);
@@ -331,9 +332,15 @@ int main(void)
         pan123_tokens *t = NULL;
         pan123_store *st = NULL;
         pan123_client *c;
+        pan123_result *r = NULL;
         CHECK_OK(pan123_tokens_new(&failing_tokens, PAN123_E_LOGIN, &t, &err));
         c = client_of(t, NULL, NULL);
         check_upload(c, s, PAN123_E_LOGIN, WORDS);
+        pan123_client_free(c);
+        pan123_tokens_free(t);
+        CHECK_OK(pan123_tokens_new(&failing_tokens, PAN123_E_TIMEOUT, &t, &err));
+        c = client_of(t, NULL, NULL);
+        CHECK_FAILS(PAN123_E_NET_TIMEOUT, WORDS, pan123_api_token(c, NULL, &r, &err));
         pan123_client_free(c);
         pan123_tokens_free(t);
         CHECK_OK(pan123_store_new(&failing_store, PAN123_E_CALLBACK, &st, &err));

@@ -303,6 +303,51 @@ static void stop_call(int hash)
     gate_released(&gate, 2);
 }
 
+/* A layer with a time limit of its own, over one that does not answer. */
+static pan123_status forward_until(uintptr_t ctx, pan123_http *x, pan123_error **err)
+{
+    static const char body[] = "{\"code\":0,\"message\":\"ok\",\"data\":[\"http://127.0.0.1:1\"]}";
+    struct firing *f = (struct firing *)ctx;
+    pthread_t thread;
+    int64_t took;
+    CHECK(!pthread_create(&thread, NULL, fire, f));
+    CHECK(pan123_http_forward_until(x, f->stop, err) == PAN123_E_CANCELLED);
+    pan123_error_free(*err);
+    *err = NULL;
+    took = now_ms() - f->at;
+    printf("pan123_http_forward_until: stopped in %d ms\n", (int)took);
+    CHECK(took <= 250);
+    pthread_join(thread, NULL);
+    /* It stays fired, and the request is still there to be answered. */
+    CHECK(pan123_http_forward_until(x, f->stop, NULL) == PAN123_E_CANCELLED);
+    return pan123_http_answer(x, 200, (const uint8_t *)body, sizeof body - 1);
+}
+
+static void stop_forward(void)
+{
+    static const pan123_transport_vtable limited = { { sizeof limited, 0, NULL, NULL }, forward_until, NULL };
+    pan123_options *o = new_options();
+    pan123_transport *x = NULL, *outer = NULL;
+    pan123_client *c = NULL;
+    pan123_result *r = NULL;
+    struct firing f = { NULL, 0 };
+    gate.open = gate.waiting = gate.released = 0;
+    CHECK_OK(pan123_stop_new(&f.stop, &err));
+    CHECK_OK(pan123_transport_new(NULL, &stuck_transport, (uintptr_t)&gate, &x, &err));
+    CHECK_OK(pan123_transport_new(x, &limited, (uintptr_t)&f, &outer, &err));
+    CHECK_OK(pan123_client_new(o, NULL, outer, NULL, NULL, &c, &err));
+    CHECK_OK(pan123_api_domain(c, NULL, &r, &err));
+    CHECK(pan123_result_i64(r, PAN123_F_SERVER_COUNT, 0) == 1);
+    pan123_result_free(r);
+    gate_open(&gate);
+    pan123_client_free(c);
+    pan123_transport_free(x);
+    pan123_transport_free(outer);
+    pan123_stop_free(f.stop);
+    pan123_options_free(o);
+    gate_released(&gate, 1);
+}
+
 int main(void)
 {
     content = make_bytes(LEN, 5);
@@ -316,6 +361,7 @@ int main(void)
     stop_one("store, save", NULL, NULL, NULL, &stuck_save, 1);
     stop_call(1);
     stop_call(0);
+    stop_forward();
     time_limit();
     stall();
     stall_while_sending();

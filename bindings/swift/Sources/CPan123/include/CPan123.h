@@ -18,7 +18,7 @@
     X(stop_new) X(stop_fire) X(stop_free) X(sink_put) \
     X(source_new) X(source_from_path) X(source_from_memory) X(source_free) \
     X(transport_new) X(transport_free) \
-    X(http_str) X(http_i64) X(http_header) X(http_set_header) X(http_read_body) X(http_forward) X(http_answer) \
+    X(http_str) X(http_i64) X(http_header) X(http_set_header) X(http_read_body) X(http_forward_until) X(http_answer) \
     X(tokens_new) X(tokens_free) X(store_new) X(store_free) X(queue_new) X(queue_free) \
     X(client_new) X(client_shutdown) X(client_free) \
     X(hash) X(api_token) X(api_domain) X(api_create) X(api_slice) X(api_slice_from) X(api_complete) X(api_single) \
@@ -35,8 +35,8 @@ typedef struct cpan123_functions {
 /**
  * Fills `functions` from the library at `path`; with `path` NULL, from what the program is linked with.
  *
- * Returns 0. Otherwise puts the reason into `reason`, which has room for `room` bytes, and returns 1 if there is no
- * library, 2 if it lacks a function. A library that was loaded stays loaded.
+ * Returns 0. Otherwise puts the reason into `reason`, which has room for `room` bytes, and returns 1 if it cannot be
+ * loaded, 2 if it is libpan123 and lacks a function, 3 if it is not libpan123. A library that was loaded stays loaded.
  */
 int cpan123_load(const char *path, cpan123_functions *functions, char *reason, size_t room);
 
