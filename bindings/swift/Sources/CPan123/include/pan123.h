@@ -48,13 +48,15 @@
  * Text     Goes in as pointer and length, or PAN123_NUL as the length if it ends with NUL; it is UTF-8 and is copied.
  *          It comes out UTF-8, with a NUL at its end, borrowed from the object that it was asked of.
  * Threads  Every object may be used by all threads at once, unless its type says otherwise.
- * Waiting  Functions that wait say so under "Blocking". Inside a callback they return PAN123_E_WOULD_DEADLOCK.
+ * Waiting  Functions that wait for a request, an upload, an event or a callback of yours say so under "Blocking", and
+ *          return PAN123_E_WOULD_DEADLOCK inside a callback. Others take no longer than it takes to open a file.
  * Numbers  Options, fields and events are numbers. More may come; ignore those that you do not know.
  * Records  struct_size comes first: set it to sizeof the record. No more than that is read or written.
  * Fork     Objects do not survive fork, nor does what a callback is lent: in the child everything returns
  *          PAN123_E_FORKED, or NULL, or
  *          what is given for "absent", and _free does nothing. A child makes objects of its own, also one that was
  *          forked inside a callback, which is inside none; it must not return from that callback.
+ * Stack    A thread of yours that calls the library needs 128 KiB of it. Callbacks come with 2 MiB.
  * Signals  Stay with your threads: those of the library have them blocked, so that a handler of yours never runs there
  *          and a connection that breaks ends no process (SIGPIPE). Faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
  *          SIGABRT, SIGSYS) are not blocked. The mask of your own threads is as you set it. A process that a callback
@@ -199,7 +201,7 @@
 #define PAN123_OPT_BYTES_PER_SEC 2003
 /** Client, 0 or 1: request rates of a paying account. Default 0. */
 #define PAN123_OPT_VIP_RATES 2004
-/** Client, milliseconds from 1: how long one `read_at` or `identity` may take. Default 30000. */
+/** Client, milliseconds from 1 to 86400000, a day: how long one `read_at` or `identity` may take. Default 30000. */
 #define PAN123_OPT_SOURCE_TIMEOUT_MS 2005
 
 /**
@@ -209,12 +211,12 @@
 #define PAN123_OPT_DUPLICATE 2006
 /** Upload, 0 or 1: the name is a path from the folder on, and the service makes missing folders. Default 0. */
 #define PAN123_OPT_CONTAIN_DIR 2007
-/** Client, milliseconds from 10: how often an upload tells its progress. Default 200. */
+/** Client, milliseconds from 10 to 86400000: how often an upload tells its progress. Default 200. */
 #define PAN123_OPT_PROGRESS_MS 2008
 
 /**
- * Client, milliseconds: how long to keep trying when nothing gets through. Default 60000, and 120000 if the service refuses
- * everything because there are too many requests.
+ * Client, milliseconds up to 86400000: how long to keep trying when nothing gets through. Default 60000, and 120000 if
+ * the service refuses everything because there are too many requests.
  */
 #define PAN123_OPT_RETRY_FOR_MS 2009
 
@@ -557,7 +559,7 @@ typedef struct pan123_transport_vtable {
      */
     pan123_status (*send)(uintptr_t ctx, pan123_http *x, pan123_error **err);
     /**
-     * [any thread] The request was given up: let `send(x)` return soon. It may cross with the return of `send`, so
+     * [worker thread, may block] The request was given up: let `send(x)` return soon. It may cross with the return of `send`, so
      * look `x` up among those that are open. NULL: `pan123_http_read_body` and `pan123_http_forward` fail then, which
      * may do.
      */
@@ -1162,7 +1164,8 @@ pan123_status pan123_http_set_header(pan123_http *x,
  * It keeps the bandwidth cap by returning late, and tells the library that the exchange is alive.
  *
  * Returns `PAN123_OK`; `PAN123_E_CANCELLED` when the request was given up, upon which `send` should return soon;
- * `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`; `PAN123_E_FORKED`.
+ * `PAN123_E_SOURCE_IO` when the source cannot be read; `PAN123_E_INVALID_ARGUMENT`, also for an offset beyond the body's
+ * end; `PAN123_E_FORKED`.
  *
  * Thread: any. Blocking: as long as the source takes. Since 0.1.
  *
@@ -1211,6 +1214,7 @@ pan123_status pan123_http_forward_until(pan123_http *x,
 /**
  * Answers the request with `http_status` and `body`, which is copied; headers are set afterwards with
  * `pan123_http_set_header`. A second answer replaces the first.
+ * What was lent of the first stays until `send` returns, and takes its memory.
  *
  * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a status outside 100 to 599, and for a body of more than 1 MiB;
  * `PAN123_E_FORKED`.
@@ -1313,7 +1317,8 @@ PAN123_API void pan123_store_free(pan123_store *s);
  * Makes a queue. `push` NULL: events are pulled with `pan123_queue_next`, and `ctx` means nothing.
  *
  * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` if `out` is NULL or the vtable lacks `on_event`; `PAN123_E_ABI`
- * for a `struct_size` that cannot be; `PAN123_E_NOT_SUPPORTED` if the system has no handle for it.
+ * for a `struct_size` that cannot be; `PAN123_E_NOT_SUPPORTED` if the system has no handle for it, `PAN123_E_INTERNAL` if
+ * it gives none, as with too many open files.
  *
  * Ownership: takes `ctx` over if there is a vtable, also when it fails. `*out` is yours; free it with
  * `pan123_queue_free`. Thread: any. Blocking: no. Since 0.1.
@@ -1367,13 +1372,15 @@ pan123_status pan123_queue_handle(pan123_queue *q,
                                   int64_t *os_handle);
 
 /**
- * Drops your reference to a queue. Clients keep theirs until they are gone. NULL is fine.
+ * Drops your reference to a queue. Clients keep theirs until they are gone; a queue that pushes goes on until then,
+ * and one that is pulled can be asked no more. NULL is fine.
  *
  * Thread: any. Blocking: no. Since 0.1.
  *
  * Requires: `q` is NULL or a live queue, which is gone afterwards as far as the caller is concerned.
  */
-PAN123_API void pan123_queue_free(pan123_queue *q);
+PAN123_API
+void pan123_queue_free(pan123_queue *q);
 
 /**
  * Makes an empty set of options.
@@ -1468,7 +1475,9 @@ PAN123_API void pan123_options_free(pan123_options *o);
  *
  * Ownership: keeps references to what it is given; yours stay yours. `*out` is yours; free it with
  * `pan123_client_free`. Thread: any. Blocking: as long as it takes to
- * read the system's certificates and to make threads, named `pan123-io`. Since 0.1.
+ * read the system's certificates and to make threads, named `pan123-io`: as many as there are processors, 2 to 4. More
+ * come and go with callbacks that run, uploads and reads of files that take long; descriptors are 3 and one for each connection.
+ * Since 0.1.
  *
  * Requires: Each handle is NULL or live; `out` and `err` are NULL or writable.
  */
@@ -1527,7 +1536,8 @@ void pan123_client_free(pan123_client *c);
  * Computes the etag (MD5 of the whole) and the MD5 of each slice of `n` sources, reading each byte once. With
  * `PAN123_HASH_SHA1` in `flags`, SHA-1 as well.
  *
- * `slice_size` is what `pan123_api_create` answered; 0 means 16 MiB, which is what the service has always answered.
+ * `slice_size` is what `pan123_api_create` answered; 0 means 16 MiB, which is what the service has always answered. A
+ * source may have at most 1048576 slices, as in an upload.
  * `out` has `n` places. They get results with `PAN123_F_ETAG`, `PAN123_F_SLICE_MD5`, `PAN123_F_SLICE_COUNT`,
  * `PAN123_F_SLICE_SIZE`, `PAN123_F_SIZE` and perhaps `PAN123_F_SHA1`; where a source fails, NULL.
  *
@@ -1538,7 +1548,8 @@ void pan123_client_free(pan123_client *c);
  * `PAN123_E_SOURCE_CHANGED`, the code of a callback that failed, `PAN123_E_SOURCE_STALLED` for one that takes more than
  * 30 s; `PAN123_E_CANCELLED`
  * when `stop` is fired, and the places that were not reached are NULL; `PAN123_E_UNKNOWN_NUMBER` for unknown flags;
- * `PAN123_E_WOULD_DEADLOCK` in a callback; `PAN123_E_INVALID_ARGUMENT`.
+ * `PAN123_E_WOULD_DEADLOCK` in a callback; `PAN123_E_INVALID_ARGUMENT`, also for a `slice_size` that makes too many
+ * slices: nothing is hashed then.
  *
  * Ownership: the results are yours, also when it fails; free each with `pan123_result_free`. `stop` may be NULL.
  * Thread: any. Blocking: as long as reading and hashing take. Since 0.1.
@@ -1636,7 +1647,8 @@ pan123_status pan123_api_create(pan123_client *c,
  * Sends one slice from memory. `server` and `preupload_id` are from `pan123_api_create`; `slice_no` counts from 1;
  * `md5` is the MD5 of these bytes in hex, or NULL to have it computed.
  *
- * A slice that the service has already is no error.
+ * `len` is `PAN123_F_SLICE_SIZE`, and less for the last slice: the library takes anything from 1 byte on and leaves the
+ * rest to the service. A slice that the service has already is no error.
  *
  * Returns `PAN123_OK`; codes of the 200, 300 and 400 bands; `PAN123_E_CANCELLED`, `PAN123_E_SHUTDOWN`,
  * `PAN123_E_WOULD_DEADLOCK`, `PAN123_E_INVALID_ARGUMENT`.
@@ -1711,7 +1723,7 @@ pan123_status pan123_api_complete(pan123_client *c,
                                   pan123_error **err);
 
 /**
- * Sends a whole file of up to 1 GiB in one request (`single/create`), without `create` and slices. `server` is from
+ * Sends a whole file of 1 to 1000000000 bytes in one request (`single/create`), without `create` and slices. `server` is from
  * `pan123_api_domain`; `etag` is the MD5 of the whole in hex; of `o`, `PAN123_OPT_DUPLICATE` and
  * `PAN123_OPT_CONTAIN_DIR` count.
  *
@@ -1822,7 +1834,8 @@ pan123_status pan123_upload_start(pan123_upload *u,
 /**
  * Cancels an upload. It ends within 250 ms, also if a callback never returns, and is resumed by a new upload of the same
  * source to the same place, if there is a store. May be called at any time and any number of times; before the start it
- * prevents it, after the end it does nothing. NULL is fine.
+ * prevents it, one that is paused counts as cancelled from then on, without another event, and after the end it does
+ * nothing. NULL is fine.
  *
  * Thread: any, also inside a callback. Blocking: no. Since 0.1.
  *
@@ -1850,7 +1863,7 @@ void pan123_upload_pause(pan123_upload *u);
  * `PAN123_F_BYTES_SENT` and `PAN123_F_ELAPSED_MS` into `*out`.
  *
  * Returns `PAN123_OK`; why the upload failed, `PAN123_E_CANCELLED` or `PAN123_E_PAUSED`; `PAN123_E_TIMEOUT` if it is still
- * running; `PAN123_E_WRONG_STATE` if it was not started; `PAN123_E_WOULD_DEADLOCK` in a callback;
+ * running; `PAN123_E_WRONG_STATE` if it was neither started nor cancelled; `PAN123_E_WOULD_DEADLOCK` in a callback;
  * `PAN123_E_INVALID_ARGUMENT`.
  *
  * Ownership: `*out` is yours; free it with `pan123_result_free`. Thread: any. Blocking: as long as `timeout_ms` says.
