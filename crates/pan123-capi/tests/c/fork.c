@@ -104,9 +104,11 @@ static void fork_into_container(void)
         pan123_client *c = new_client(NULL);
         pan123_result *r = NULL;
         pid_t inner;
+        alarm(60);
         CHECK(getpid() == 1 && !unshare(CLONE_NEWPID));
         inner = fork();
         if (inner == 0) {
+            alarm(60);
             CHECK(getpid() == 1);
             CHECK_STATUS(PAN123_E_FORKED, pan123_api_domain(c, NULL, &r, &err));
             pan123_client_free(c);
