@@ -392,8 +392,10 @@ fn failure_of(
 }
 
 fn retry_after(header: &str) -> Option<Duration> {
-    let secs: u64 = header.trim().parse().ok()?;
-    Some(Duration::from_secs(secs).min(RETRY_AFTER_MAX))
+    let header = header.trim();
+    let is_number = !header.is_empty() && header.bytes().all(|digit| digit.is_ascii_digit());
+    // A number that is too large to read is too large anyway.
+    is_number.then(|| Duration::from_secs(header.parse().unwrap_or(u64::MAX)).min(RETRY_AFTER_MAX))
 }
 
 #[cfg(test)]
