@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use pan123_upload::{Client, Error, ErrorKind, Source, Target, Upload, Uploaded};
+use pan123_upload::{Client, Error, ErrorKind, ResumeStore, Source, Target, Upload, Uploaded};
 use serde::Serialize;
 use tokio::{
     sync::mpsc::Receiver,
@@ -27,6 +27,9 @@ const STOP_WITHIN: Duration = Duration::from_millis(250);
 /// How long a result may wait for its reader.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long to wait for a store that is to forget an upload.
+const FORGET_WITHIN: Duration = Duration::from_secs(2);
+
 /// A file to upload.
 pub(crate) struct Job {
     pub(crate) path: PathBuf,
@@ -50,9 +53,25 @@ pub(crate) struct Batch {
     pub(crate) interrupt: Interrupt,
     /// There may be more than one file.
     pub(crate) many: bool,
+    pub(crate) told: Told,
     /// The emulator that it all goes to.
     pub(crate) local: Option<Arc<Local>>,
 }
+
+/// What becomes of the journal of a file that is stored and told.
+#[derive(Clone)]
+pub(crate) enum Told {
+    /// It goes: the next run is a new upload.
+    Forget,
+    /// It goes from this store when all files of the command are through. Until then the same command again tells it
+    /// once more, instead of sending the file again.
+    ForgetTogether(Arc<dyn ResumeStore>),
+    /// It stays, for another command.
+    Keep,
+}
+
+/// A file that is stored and told, and the key of its journal if that has to go yet.
+type Ended = Result<(Uploaded, Option<String>), ErrorKind>;
 
 /// How a batch ended; also its last line with `--json`.
 #[derive(Default, Serialize)]
@@ -65,13 +84,28 @@ struct Summary {
     exit_code: u8,
 }
 
+/// Files that were left for another run.
+#[derive(Serialize)]
+struct NotBegun {
+    event: &'static str,
+    files: u64,
+    /// Why the last one that was begun failed.
+    kind: &'static str,
+    advice: &'static str,
+}
+
 impl Batch {
     /// Uploads all files that come out of `jobs`. Returns the exit code: the highest of all files.
+    ///
+    /// A file that gave up because nothing gets through holds up those that have not begun, so that each does not wait
+    /// as long for the same: they begin if another file gets through yet, and are left if none does.
     pub(crate) async fn run(self, mut jobs: Receiver<Job>) -> u8 {
         let started = Instant::now();
         let mut summary = Summary { event: "summary", ..Summary::default() };
-        let mut running = JoinSet::new();
+        let mut running = JoinSet::<Ended>::new();
         let (mut more, mut stopping) = (true, false);
+        let (mut stuck, mut not_begun) = (None, 0);
+        let mut kept = Vec::new();
         while more || !running.is_empty() {
             tokio::select! {
                 biased;
@@ -82,30 +116,72 @@ impl Batch {
                     }
                     (more, stopping) = (false, true);
                 }
-                Some(done) = running.join_next() => summary.add(done),
-                job = jobs.recv(), if more && running.len() < FILES => match job {
+                Some(ended) = running.join_next() => {
+                    match &ended {
+                        Ok(Ok((uploaded, _))) if !uploaded.earlier => stuck = None,
+                        Ok(Err(kind @ (ErrorKind::Network | ErrorKind::RateLimited))) => stuck = Some(*kind),
+                        _ => {}
+                    }
+                    kept.extend(summary.add(ended));
+                }
+                job = jobs.recv(), if more && running.len() < if stuck.is_none() { FILES } else { 1 } => match job {
+                    Some(_) if stuck.is_some() => not_begun += 1,
                     Some(job) => drop(running.spawn(self.clone().upload(job))),
                     None => more = false,
                 },
             }
         }
+        if let (Some(kind), 1..) = (stuck, not_begun) {
+            let line = NotBegun {
+                event: "not_begun",
+                files: not_begun,
+                kind: kind.as_str(),
+                advice: "Run the same command again to go on.",
+            };
+            let words = format!("{not_begun} files not begun; run the same command again to go on");
+            self.console.result(&line, || words);
+        }
         if self.many {
             summary.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.console.result(&summary, || summary.words());
         }
+        if summary.exit_code == 0 && !kept.is_empty() && self.is_told().await {
+            self.forget(kept).await;
+        }
         summary.exit_code
     }
 
+    /// Forgets files of which the whole command has told.
+    async fn forget(&self, keys: Vec<String>) {
+        let Told::ForgetTogether(store) = &self.told else { return };
+        for key in keys {
+            let store = store.clone();
+            let removed = tokio::time::timeout(FORGET_WITHIN, blocking(move || store.remove(&key))).await;
+            match removed {
+                Ok(Ok(())) => {}
+                // Another process may have it open.
+                Ok(Err(_)) => {}
+                Err(_) => {
+                    return self.console.note("the store of uploads does not answer: results stay in it");
+                }
+            }
+        }
+    }
+
     /// Uploads a file, and tells how it went.
-    async fn upload(self, job: Job) -> Result<Uploaded, ErrorKind> {
+    async fn upload(self, job: Job) -> Ended {
         let mut report = Report::new(&self.console, job.path.display().to_string(), self.many);
         match self.drive(job, &mut report).await {
             Ok(Done { upload, uploaded, kept }) => {
                 report.completed(&uploaded, kept.as_deref());
+                let mut key = None;
                 if self.is_told().await {
-                    upload.delivered().await;
+                    match self.told {
+                        Told::Forget => upload.delivered().await,
+                        Told::ForgetTogether(_) | Told::Keep => key = upload.kept().await,
+                    }
                 }
-                Ok(uploaded)
+                Ok((uploaded, key))
             }
             Err(error) => {
                 report.failed(&error);
@@ -172,6 +248,7 @@ impl Batch {
             return error;
         }
         error.with_advice(match self.local {
+            None if self.many => "Run the same command again to go on from here.",
             None => "Run the same command again, or \"pan123 uploads resume\", to go on from here.",
             Some(_) => "Run the same command again.",
         })
@@ -179,16 +256,19 @@ impl Batch {
 }
 
 impl Summary {
-    fn add(&mut self, done: Result<Result<Uploaded, ErrorKind>, JoinError>) {
-        match done {
-            Ok(Ok(uploaded)) => {
+    /// Returns the key of the journal, if that has to go yet.
+    fn add(&mut self, ended: Result<Ended, JoinError>) -> Option<String> {
+        match ended {
+            Ok(Ok((uploaded, key))) => {
                 self.completed += 1;
                 self.bytes_sent += uploaded.bytes_sent;
+                return key;
             }
             Ok(Err(kind)) => self.fail(kind),
             // It panicked, and has said so on stderr.
             Err(_) => self.fail(ErrorKind::Internal),
         }
+        None
     }
 
     fn fail(&mut self, kind: ErrorKind) {

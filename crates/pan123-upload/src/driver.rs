@@ -45,7 +45,7 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) 
     }
     let earlier = upload.is_over();
     if earlier {
-        tracing::info!("{}: an earlier run uploaded it and could not say so any more", job.spec.filename);
+        tracing::info!("{}: an earlier run uploaded it", job.spec.filename);
     }
     let driver = Driver {
         upload,

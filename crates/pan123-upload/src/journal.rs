@@ -7,6 +7,8 @@
 //! A kind of record that a program does not know ends what it reads, too: a log of a later program is one that
 //! stopped a little earlier. Only what an older program would misunderstand takes another [`VERSION`].
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use md5::{Digest, Md5};
 use pan123_proto::machine::{Completed, Record, UploadSpec};
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,18 @@ pub struct Journal {
     pub header: Header,
     /// The records in order.
     pub records: Vec<Record>,
+    /// When the result was told, in milliseconds since 1970 UTC, if the log is kept all the same: see
+    /// [`Upload::kept`](crate::Upload::kept).
+    pub told_unix_ms: Option<i64>,
+}
+
+/// How long a result that was told is believed.
+const BELIEVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The line after the last record of a log that is kept although its result was told.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    told_unix_ms: i64,
 }
 
 /// Why a log cannot be used. Begin a new one, and say so.
@@ -78,16 +92,33 @@ impl Journal {
             return Err(Unreadable::Version(version));
         }
         let header = serde_json::from_slice(first).map_err(|_| Unreadable::Header)?;
-        let records = lines.map_while(|line| serde_json::from_slice(line).ok()).collect();
-        Ok(Some(Self { header, records }))
+        let (mut records, mut told_unix_ms) = (Vec::new(), None);
+        for line in lines {
+            if let Ok(record) = serde_json::from_slice(line) {
+                records.push(record);
+            } else {
+                told_unix_ms = serde_json::from_slice(line).ok().map(|Told { told_unix_ms }| told_unix_ms);
+                break;
+            }
+        }
+        Ok(Some(Self { header, records, told_unix_ms }))
     }
 
-    /// How it ended, if the file is stored and nobody may have been told yet.
+    /// How it ended, if the file is stored. Nobody may have been told, unless [`told_unix_ms`](Self::told_unix_ms) says
+    /// so.
     pub fn done(&self) -> Option<&Completed> {
         self.records.iter().find_map(|record| match record {
             Record::Done(done) => Some(done),
             _ => None,
         })
+    }
+
+    /// Whether its result was told so long ago that what has become of the file since is anybody's guess. Such a log is
+    /// not gone on with.
+    pub fn is_stale(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let age = |told: i64| now.abs_diff(u128::try_from(told).unwrap_or_default());
+        self.told_unix_ms.is_some_and(|told| age(told) > BELIEVED_FOR.as_millis())
     }
 
     /// How many slices are acknowledged, of how many. `None` before `create` was answered.
@@ -118,6 +149,11 @@ pub fn encode_header(header: &Header) -> Vec<u8> {
 /// A record as a line.
 pub fn encode_record(record: &Record) -> Vec<u8> {
     encode(record)
+}
+
+/// The last line of a log that is kept although its result was told, at this time.
+pub fn encode_told(unix_ms: i64) -> Vec<u8> {
+    encode(&Told { told_unix_ms: unix_ms })
 }
 
 /// How many bytes of a log, from its start, are whole lines. A store cuts off the rest before it appends,

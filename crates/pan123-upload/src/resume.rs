@@ -29,10 +29,14 @@ pub(crate) struct Resume {
     /// Lines that need not be kept before the upload is known to the service.
     held: Vec<u8>,
     begun: bool,
+    /// The log says already that its result was told.
+    told: bool,
 }
 
 /// The thread that has the log open.
 struct Keeper {
+    /// The log's key.
+    key: String,
     orders: mpsc::Sender<Order>,
     /// Answers, by being dropped, once the log is closed and the thread is done.
     closed: oneshot::Receiver<()>,
@@ -64,7 +68,7 @@ impl Resume {
             spec: job.spec.clone(),
             started_unix_ms: unix_ms(),
         };
-        let mut resume = Self { keeper: None, header, held: Vec::new(), begun: false };
+        let mut resume = Self { keeper: None, header, held: Vec::new(), begun: false, told: false };
         let (Some(store), Some(name)) = (job.store.clone().or_else(|| shared.store.clone()), name) else {
             return Ok((resume, Vec::new()));
         };
@@ -73,8 +77,9 @@ impl Resume {
         let (closing, closed) = oneshot::channel::<()>();
         let key = journal::key(&name, &base_url, &job.spec);
         let thread = std::thread::Builder::new().name("pan123-journal".into());
+        let opens = key.clone();
         let work = move || {
-            keep(&*store, &key, opened, &orders);
+            keep(&*store, &opens, opened, &orders);
             drop(closing);
         };
         if let Err(error) = thread.spawn(work) {
@@ -83,13 +88,18 @@ impl Resume {
         }
         let Ok(bytes) = answer.await else { return Ok((resume, Vec::new())) };
         let bytes = bytes?;
-        resume.keeper = Some(Keeper { orders: sender, closed });
+        resume.keeper = Some(Keeper { key, orders: sender, closed });
         match resume.fitting(&bytes) {
             Ok(records) => Ok((resume, records)),
             Err(reason) => {
                 let reason = format!("an earlier upload is not gone on with: {reason}");
-                tracing::warn!("{reason}");
-                job.tell(&Event::Restart { reason });
+                if resume.told {
+                    // Nothing is lost: it was over.
+                    tracing::debug!("{reason}");
+                } else {
+                    tracing::warn!("{reason}");
+                    job.tell(&Event::Restart { reason });
+                }
                 let _ = resume.forget().await;
                 Ok((resume, Vec::new()))
             }
@@ -101,11 +111,15 @@ impl Resume {
         let Some(journal) = Journal::decode(bytes).map_err(|unreadable| unreadable.to_string())? else {
             return Ok(Vec::new());
         };
+        self.told = journal.told_unix_ms.is_some();
         if journal.header.identity != self.header.identity {
             return Err("the file is not what it was then".into());
         }
         if journal.header.spec != self.header.spec {
             return Err("it was meant for another target".into());
+        }
+        if journal.is_stale(SystemTime::now()) {
+            return Err("it ended and was told more than a day ago".into());
         }
         self.begun = true;
         Ok(journal.records)
@@ -134,7 +148,7 @@ impl Resume {
     /// Empties the log: there is nothing to resume.
     pub(crate) fn forget(&mut self) -> oneshot::Receiver<()> {
         self.held.clear();
-        self.begun = false;
+        (self.begun, self.told) = (false, false);
         self.order(|done| Order::Clear { done })
     }
 
@@ -145,6 +159,7 @@ impl Resume {
             header: self.header.clone(),
             held: std::mem::take(&mut self.held),
             begun: self.begun,
+            told: self.told,
         }
     }
 
@@ -155,9 +170,20 @@ impl Resume {
         let _ = tokio::time::timeout(FORGET_FOR, self.close()).await;
     }
 
+    /// Somebody was told how the upload ended, and the log stays, with that in it. Returns its key.
+    pub(crate) async fn kept(mut self) -> Option<String> {
+        let key = self.keeper.as_ref()?.key.clone();
+        if !self.told {
+            let lines = journal::encode_told(unix_ms());
+            drop(self.order(|done| Order::Append { lines, durable: false, done }));
+        }
+        let _ = tokio::time::timeout(FORGET_FOR, self.close()).await;
+        Some(key)
+    }
+
     /// Closes the log, so that another upload may open it once this returns.
     pub(crate) async fn close(&mut self) {
-        if let Some(Keeper { orders, closed }) = self.keeper.take() {
+        if let Some(Keeper { orders, closed, .. }) = self.keeper.take() {
             drop(orders);
             let _ = closed.await;
         }

@@ -239,6 +239,16 @@ impl Upload {
         }
     }
 
+    /// Instead of [`delivered`](Self::delivered), for one of several uploads that belong together: its result has
+    /// reached whom it was meant for, and stays on record for a day, so that all of them can be started again without
+    /// this one being sent again. Closes the log, and returns its key in the
+    /// [`ResumeStore`](crate::ResumeStore), to remove it with once the others are through. `None` if there is nothing
+    /// to keep.
+    pub async fn kept(&self) -> Option<String> {
+        let mut untold = self.0.untold.lock().await;
+        untold.take()?.kept().await
+    }
+
     /// Like [`wait`](Self::wait), for at most this long; `None` if it is not over by then.
     pub async fn wait_for(&self, time: Duration) -> Option<Result<Uploaded, Error>> {
         let outcome = tokio::time::timeout(time, self.outcome()).await.ok()?;

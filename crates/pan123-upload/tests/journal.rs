@@ -81,7 +81,7 @@ fn log() -> (Vec<u8>, Vec<usize>) {
 fn what_was_written_is_read() {
     let (bytes, _) = log();
     let read = Journal::decode(&bytes).unwrap().unwrap();
-    assert_eq!(read, Journal { header: header(), records: records() });
+    assert_eq!(read, Journal { header: header(), records: records(), told_unix_ms: None });
     assert_eq!(journal::sound_len(&bytes), bytes.len());
     assert_eq!(Journal::decode(b"").unwrap(), None);
     for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
@@ -130,7 +130,10 @@ fn another_version_is_told_from_damage() {
 
 #[test]
 fn acknowledged_slices_are_counted_since_the_last_restart() {
-    let count = |n: usize| Journal { header: header(), records: records()[..n].to_vec() }.slices();
+    let count = |n: usize| {
+        let records = records()[..n].to_vec();
+        Journal { header: header(), records, told_unix_ms: None }.slices()
+    };
     let counts: Vec<_> = (0..=8).map(count).collect();
     let some = |done| Some((done, 3));
     assert_eq!(counts, [None, None, some(0), some(1), some(2), None, some(0), some(1), some(1)]);

@@ -1,8 +1,8 @@
 //! `pan123 upload`: the main job.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
-use pan123_upload::{Error, Source};
+use pan123_upload::{Error, ResumeStore, Source, journal::Journal};
 
 use crate::{
     account,
@@ -10,7 +10,7 @@ use crate::{
     console::Console,
     destination::{Conflict, Destination, Folder},
     interrupt::Interrupt,
-    jobs::{Batch, blocking},
+    jobs::{Batch, Told, blocking},
     local::Local,
     settings::Settings,
     walk::Files,
@@ -72,10 +72,15 @@ The last line is one of
    \"earlier\":…,\"bytes_sent\":…,\"elapsed_ms\":…}
   {\"event\":\"failed\",\"kind\":…,\"message\":…,\"code\":…,\"http_status\":…,
    \"trace_id\":…,\"advice\":…}
-\"earlier\" is true when an earlier run stored the file and was killed before it could say so.
+\"earlier\" is true when an earlier run stored the file, and either was killed before it could say so
+or was one of this command over several files that did not end well: until all files of it are
+through, and for a day at most, running it again tells of those that are, and sends the others.
 With several files each of these lines also has a \"path\", and the last line of all is
   {\"event\":\"summary\",\"completed\":…,\"failed\":…,\"bytes_sent\":…,\"elapsed_ms\":…,
    \"exit_code\":…}
+When a file fails because nothing gets through, or everything is refused for too many requests, and
+no other file under way is completed after it, no more files are begun. The line before the summary
+says so: {\"event\":\"not_begun\",\"files\":…,\"kind\":…,\"advice\":…}
 
 \"pan123 help\" lists the environment variables and the exit codes.";
 
@@ -98,12 +103,34 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
     if let Some(path) = files.only_one() {
         interrupt.unless(blocking(move || Source::file(path).map(drop))).await?;
     }
-    let batch = Batch {
-        console: console.clone(),
-        client: account::connect(&settings)?,
-        interrupt: interrupt.clone(),
-        many: files.are_many(),
-        local,
+    let (client, many) = (account::connect(&settings)?, files.are_many());
+    let told = match account::store(&settings)? {
+        Some(store) if many => {
+            interrupt
+                .unless(blocking({
+                    let store = store.clone();
+                    move || forget_stale(&*store)
+                }))
+                .await?;
+            Told::ForgetTogether(store)
+        }
+        _ => Told::Forget,
     };
+    let (console, interrupt) = (console.clone(), interrupt.clone());
+    let batch = Batch { console, client, interrupt, many, told, local };
     Ok(batch.run(files.find()).await)
+}
+
+/// Forgets what commands that never ended well told long ago.
+fn forget_stale(store: &dyn ResumeStore) -> Result<(), Error> {
+    let now = SystemTime::now();
+    // A store that cannot be read is told of by each upload.
+    for log in store.list().unwrap_or_default() {
+        let journal = Journal::decode(&log.bytes).ok().flatten();
+        if !log.busy && journal.is_some_and(|journal| journal.is_stale(now)) {
+            // One that cannot go is in use by now, and otherwise harmless.
+            let _ = store.remove(&log.key);
+        }
+    }
+    Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{
     args::Account,
     console::Console,
     interrupt::Interrupt,
-    jobs::{self, Batch, Job, blocking},
+    jobs::{self, Batch, Job, Told, blocking},
     settings::Settings,
 };
 
@@ -35,8 +35,11 @@ const AFTER_HELP: &str = "\
 With --json there is a line for each:
   {\"event\":\"unfinished\",\"key\":…,\"path\":…,\"base_url\":…,\"parent_id\":…,\"filename\":…,\"size\":…,
    \"slices_done\":…,\"slices_total\":…,\"started_unix_ms\":…,\"running\":…,\"unreadable\":…,
-   \"file_id\":…}
-A \"file_id\" means that the file is stored and only the telling was cut off; \"resume\" tells.";
+   \"file_id\":…,\"told_unix_ms\":…}
+A \"file_id\" means that the file is stored and only the telling was cut off; \"resume\" tells. With
+\"told_unix_ms\" it was told, too, and belongs to a command over several files that did not end well:
+the same command again tells it once more and sends the others, within a day. \"resume --all\" leaves
+it out.";
 
 #[derive(Subcommand)]
 enum Action {
@@ -45,7 +48,7 @@ enum Action {
         #[command(flatten)]
         account: Account,
     },
-    /// Go on with some of them, or with all that are not running
+    /// Go on with some of them, or with all that are neither running nor told
     Resume {
         #[command(flatten)]
         which: Which,
@@ -93,8 +96,10 @@ struct Line<'a> {
     started_unix_ms: Option<i64>,
     running: bool,
     unreadable: Option<&'a str>,
-    /// The file is stored, and nobody may have been told.
+    /// The file is stored.
     file_id: Option<i64>,
+    /// Somebody was told.
+    told_unix_ms: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -111,7 +116,14 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
         Some(Action::Forget { which, account }) => (which, account, true),
     };
     let settings = Settings::load(&account.flags, account.config.as_deref(), console)?;
-    let entries = which.choose(read(&settings).await?)?;
+    let entries = read(&settings).await?;
+    // What a command over several files still has to tell may include these.
+    let told = if entries.iter().any(|entry| entry.told().is_some()) { Told::Keep } else { Told::Forget };
+    let all = which.all;
+    let mut entries = which.choose(entries)?;
+    if all && !forget {
+        entries.retain(|entry| entry.told().is_none());
+    }
     if entries.is_empty() {
         // It takes no login to find that out.
         console.note("nothing is unfinished that is not running already");
@@ -122,7 +134,7 @@ pub(crate) async fn run(options: Options, console: &Console, interrupt: &Interru
     } else if forget {
         forget_all(&settings, entries, console).await
     } else {
-        resume(&settings, entries, console, interrupt).await
+        resume(&settings, entries, told, console, interrupt).await
     }
 }
 
@@ -142,6 +154,7 @@ async fn list(account: &Account, console: &Console) -> Result<u8, Error> {
 async fn resume(
     settings: &Settings,
     entries: Vec<Entry>,
+    told: Told,
     console: &Console,
     interrupt: &Interrupt,
 ) -> Result<u8, Error> {
@@ -153,7 +166,8 @@ async fn resume(
     }
     drop(queue);
     let many = entries.len() > 1;
-    let batch = Batch { console: console.clone(), client, interrupt: interrupt.clone(), many, local: None };
+    let (console, interrupt) = (console.clone(), interrupt.clone());
+    let batch = Batch { console, client, interrupt, many, told, local: None };
     Ok(batch.run(jobs).await)
 }
 
@@ -220,6 +234,11 @@ impl Entry {
         self.journal.as_ref().ok().map(|journal| &journal.header)
     }
 
+    /// When it was told, if it is kept all the same.
+    fn told(&self) -> Option<i64> {
+        self.journal.as_ref().ok()?.told_unix_ms
+    }
+
     fn job(&self, settings: &Settings) -> Job {
         let fail = |kind, message: String, advice: &str| {
             Err(Error::new(kind, "resume upload", message).with_advice(advice))
@@ -276,6 +295,7 @@ impl Entry {
             running: self.log.busy,
             unreadable: self.journal.as_ref().err().map(String::as_str),
             file_id: self.journal.as_ref().ok().and_then(Journal::done).map(|done| done.file_id),
+            told_unix_ms: self.told(),
         }
     }
 }
@@ -286,11 +306,12 @@ impl Line<'_> {
         if let Some(why) = self.unreadable {
             return format!("{}  cannot be read: {why}{running}", self.key);
         }
-        let slices = match (self.slices_done, self.slices_total) {
-            _ if self.file_id.is_some() => {
-                format!("finished as file id {}, result not yet told", self.file_id.unwrap_or_default())
+        let slices = match (self.file_id, self.slices_done, self.slices_total) {
+            (Some(id), ..) if self.told_unix_ms.is_some() => {
+                format!("finished as file id {id}, one of a command that did not end well")
             }
-            (Some(done), Some(total)) => format!("{done} of {total} slices"),
+            (Some(id), ..) => format!("finished as file id {id}, result not yet told"),
+            (None, Some(done), Some(total)) => format!("{done} of {total} slices"),
             _ => "not begun".to_owned(),
         };
         let size = indicatif::HumanBytes(self.size.unwrap_or_default());

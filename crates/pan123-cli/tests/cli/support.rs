@@ -15,6 +15,13 @@ use tempfile::TempDir;
 
 pub(crate) const TOKEN: &str = "a-token-for-tests";
 
+/// The token of a run whose requests are to be told from those of a run before, which the server may come to only
+/// later.
+pub(crate) const SECOND: &str = "second";
+
+/// What the emulator's log has for it: the first digits of its MD5.
+pub(crate) const SECOND_LOGGED: &str = "a9f0e61a";
+
 /// Slice size of the emulator, so that small files have several.
 pub(crate) const SLICE: usize = 1000;
 
@@ -33,7 +40,7 @@ impl Bench {
     pub(crate) fn with_faults(faults: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut options = Options::new(dir.path().join("emulator"));
-        options.tokens = vec![TOKEN.to_owned()];
+        options.tokens = vec![TOKEN.to_owned(), SECOND.to_owned()];
         options.slice_size = SLICE as u64;
         options.faults = Faults::load(faults).unwrap();
         let emulator = Emulator::start(options).unwrap();
