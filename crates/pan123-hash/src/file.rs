@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Digests, Error, FileInput, Input, OnePass, Options,
-    input::{Before, read_error, read_full_owned},
+    input::{Before, SMALL_MAX, read_error, read_full_owned},
 };
 
 /// Bytes read at a time on another thread.
@@ -33,7 +33,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 ///
 /// Those of [`FileInput::open`] and [`hash_input`], with the path, and
 /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when, at the end, the path does not name the file any
-/// more that was read. Up to 256 KiB, which are read at once, only a rename that sets the time of the last change shows.
+/// more that was read. Of a file of up to 256 KiB it is not the path that is looked at, but whether a rename has set the
+/// time of the last change.
 pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, Error> {
     let path = path.as_ref();
     let hash = || {
@@ -94,7 +95,7 @@ pub(crate) fn drive_file(
     let look = || input.look_again(path);
     Reading { input, before, look: &look, may_cross_end: true, options }.drive(pass, after_chunk)?;
     match path {
-        Some(path) if left <= CHUNK_HERE as u64 => input.check_at_once(before, path),
+        Some(path) if before.size <= SMALL_MAX => input.check_small(before, path),
         _ => before.check(look()?),
     }
 }

@@ -83,6 +83,9 @@ impl<T: Input + Send + ?Sized> Input for Arc<T> {
     }
 }
 
+/// Up to so many bytes, a file is small: read in a moment.
+pub(crate) const SMALL_MAX: u64 = 256 << 10;
+
 /// A regular file, open for reading.
 #[derive(Debug)]
 pub struct FileInput {
@@ -158,12 +161,12 @@ impl FileInput {
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Sequential);
     }
 
-    /// Fails if the file, which was read with one call, is not what it was `before`: it was written to, or what had
-    /// a name has none any more. To look up the path as well would take a quarter as long as all of the reading.
+    /// Fails if the small file is not what it was `before`: it was written to, or what had a name has none any more. To
+    /// look up the path as well would take a quarter as long as all of the reading.
     ///
     /// It tells of a file that is replaced, too, where a rename sets the time of the last change, which local
     /// file systems of Unix do.
-    pub(crate) fn check_at_once(&self, before: Before, path: &Path) -> Result<(), Error> {
+    pub(crate) fn check_small(&self, before: Before, path: &Path) -> Result<(), Error> {
         let stat = self.stat()?;
         if Before::of_file(&stat) == before && (!self.linked || stat.st_nlink > 0) {
             return Ok(());

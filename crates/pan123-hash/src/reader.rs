@@ -13,7 +13,7 @@ use std::{
 use crate::{
     Error, FileInput, Options,
     file::AHEAD_MIN,
-    input::{Before, read_full},
+    input::{Before, SMALL_MAX, read_full},
     many::SLICE_MIN,
 };
 
@@ -186,7 +186,7 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
                         self.alone.push(open);
                         continue;
                     }
-                    if open.before.size > share as u64 {
+                    if open.before.size > SMALL_MAX {
                         open.input.read_ahead();
                     }
                     self.read(open, share, batch);
@@ -233,8 +233,8 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
         if got < len {
             return Err(before.ended(offset + got as u64, look()?));
         }
-        if last && *offset == 0 {
-            input.check_at_once(*before, path)?;
+        if last && before.size <= SMALL_MAX {
+            input.check_small(*before, path)?;
         } else if last {
             before.check(look()?)?;
         }

@@ -19,7 +19,7 @@ fn disturbed(disturb: impl Fn(&Path)) -> Result<(), Error> {
         }
     }
     disturb(&path);
-    input.check_at_once(Before::of_file(&stat), &path)
+    input.check_small(Before::of_file(&stat), &path)
 }
 
 #[test]
