@@ -66,7 +66,8 @@ fn stores(bench: &Bench, token: &str) -> usize {
 /// The file ids of those that are completed, by path and by whether an earlier run did it.
 fn completed(run: &Run) -> BTreeMap<(String, bool), i64> {
     let lines = run.json().into_iter().filter(|line| line["event"] == "completed");
-    let text = |line: &Value| line["path"].as_str().unwrap().to_owned();
+    // A command over one file has no need to say which.
+    let text = |line: &Value| line["path"].as_str().unwrap_or_default().to_owned();
     lines
         .map(|line| ((text(&line), line["earlier"].as_bool().unwrap()), line["file_id"].as_i64().unwrap()))
         .collect()
