@@ -224,7 +224,8 @@ class Upload:
 
     def _over_for_good(self) -> _errors.Pan123Error:
         outcome = self._left().outcome
-        if isinstance(outcome, _errors.Paused):
+        by_close = isinstance(outcome, _errors.Cancelled) and not self._was_cancelled
+        if by_close or isinstance(outcome, (_errors.Paused, _errors.Shutdown)):
             return _errors.Shutdown("the client was closed")
         if isinstance(outcome, _errors.Cancelled):
             return _errors.Cancelled("the upload was cancelled; make a new one")
