@@ -8,50 +8,56 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pan123_proto::Endpoint;
+
 use crate::token::Token;
 
 /// New tokens in a row that nothing was done with, beside the one that it began with.
-const IN_VAIN_MAX: u32 = 2;
+pub(crate) const IN_VAIN_MAX: u32 = 2;
 
-/// After so long the service may think otherwise.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
+/// So long after the last one the service may think otherwise, and another one is worth its price.
+pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(600);
 
-/// Renewed tokens of a client, since a request last went well.
+/// Renewed tokens of a client, since a request last went well. Providers that share a file count there, too, for all
+/// processes.
 #[derive(Debug, Default)]
 pub(crate) struct Renewals(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     in_vain: u32,
+    /// The call that refused the token before the newest.
+    refused_by: Option<Endpoint>,
     newest: Option<(Token, Instant)>,
 }
 
 impl Renewals {
-    /// A request went well.
-    pub(crate) fn worked(&self) {
-        self.state().in_vain = 0;
+    /// A request to this endpoint went well. That says nothing of a token that another one refuses.
+    pub(crate) fn worked(&self, endpoint: Endpoint) {
+        let mut state = self.state();
+        if state.refused_by.is_none_or(|refused_by| refused_by == endpoint) {
+            (state.in_vain, state.refused_by) = (0, None);
+        }
     }
 
     /// Whether there may be a token in place of this one, which the service refused.
     pub(crate) fn may_renew(&self, refused: &Token) -> bool {
-        let mut state = self.state();
+        let state = self.state();
         let Some((newest, at)) = &state.newest else { return true };
         if !newest.is(refused) {
             // There is one already; it takes no asking.
             return true;
         }
-        if at.elapsed() >= FORGET_AFTER {
-            state.in_vain = 0;
-        }
-        state.in_vain < IN_VAIN_MAX
+        state.in_vain < IN_VAIN_MAX || at.elapsed() >= FORGET_AFTER
     }
 
-    /// A token was renewed; many requests may learn of it.
-    pub(crate) fn renewed(&self, token: &Token) {
+    /// A token was renewed because this endpoint refused the old one; many requests may learn of it.
+    pub(crate) fn renewed(&self, token: &Token, endpoint: Endpoint) {
         let mut state = self.state();
         if state.newest.as_ref().is_none_or(|(newest, _)| !newest.is(token)) {
             state.newest = Some((token.clone(), Instant::now()));
             state.in_vain += 1;
+            state.refused_by = Some(endpoint);
         }
     }
 

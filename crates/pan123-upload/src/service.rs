@@ -209,11 +209,14 @@ impl Service {
         let mut is_new = false;
         loop {
             let response = self.send(endpoint, server, payload, &token).await?;
-            let refusal = match read(&response, decode, &token) {
+            let mut refusal = match read(&response, decode, &token) {
                 Err(failure) if failure.class == Class::Auth => failure,
                 result => {
                     if result.is_ok() {
-                        self.renewals.worked();
+                        self.renewals.worked(endpoint);
+                        if token.refused_by() == Some(endpoint) {
+                            self.tokens.worked(&token).await;
+                        }
                     }
                     return Ok(result?);
                 }
@@ -222,17 +225,19 @@ impl Service {
                 return Err(refused_anew(refusal).into());
             }
             tracing::info!(call = endpoint.name(), "the service turned the access token down: {refusal}");
+            token = token.with_refused_by(Some(endpoint));
             token = match self.tokens.get(Some(&token)).await {
                 Ok(renewed) => renewed,
-                // The service's own words say more than that there is no other token.
+                // That there is no other token is only half of it.
                 Err(error) if error.class().is_none() && error.kind() == ErrorKind::Login => {
+                    refusal.message = format!("{}; the service said: {}", error.message(), refusal.message);
                     return Err(refusal.into());
                 }
                 Err(error) => return Err(error),
             };
             // One that another process had fetched may have been turned down long before.
             is_new = !token.is_shared();
-            self.renewals.renewed(&token);
+            self.renewals.renewed(&token, endpoint);
             self.turns.take(endpoint).await;
         }
     }

@@ -10,6 +10,7 @@ pub use refresh_token::RefreshToken;
 
 use std::fmt;
 
+use pan123_proto::Endpoint;
 use pan123_transport::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -22,6 +23,9 @@ pub struct Token {
     expires_unix_ms: Option<i64>,
     /// Somebody else fetched it, at some time.
     shared: bool,
+    /// The call that turned it down; of one that was fetched in the place of such a token, and has not yet worked with
+    /// that call, the call that turned down the other.
+    refused_by: Option<Endpoint>,
 }
 
 impl Token {
@@ -40,7 +44,12 @@ impl Token {
         } else if !trimmed.bytes().all(|b| b.is_ascii_graphic()) {
             "the access token holds blanks or characters outside ASCII"
         } else {
-            return Ok(Self { text: SecretString::from(trimmed), expires_unix_ms, shared: false });
+            return Ok(Self {
+                text: SecretString::from(trimmed),
+                expires_unix_ms,
+                shared: false,
+                refused_by: None,
+            });
         };
         Err(Error::new(ErrorKind::Login, "token", fault).with_advice(
             "Give the token exactly as the service issued it, without \"Bearer\" in front and without quotes.",
@@ -68,6 +77,17 @@ impl Token {
         self.shared
     }
 
+    /// The same token, or the one in its place, which this call turned down.
+    pub(crate) fn with_refused_by(mut self, endpoint: Option<Endpoint>) -> Self {
+        self.refused_by = endpoint;
+        self
+    }
+
+    /// See [`with_refused_by`](Self::with_refused_by).
+    pub(crate) fn refused_by(&self) -> Option<Endpoint> {
+        self.refused_by
+    }
+
     /// True when `other` is the same token.
     pub fn is(&self, other: &Self) -> bool {
         self.expose() == other.expose()
@@ -93,6 +113,13 @@ pub trait TokenProvider: Send + Sync + fmt::Debug {
     /// [`ErrorKind::Login`] when no token can be had; the kind of the failed request when the service could
     /// not be asked. A provider does not retry: the client does.
     fn get<'a>(&'a self, refused: Option<&'a Token>) -> BoxFuture<'a, Result<Token, Error>>;
+
+    /// A token that came in the place of a refused one was taken by the call that had refused. Those who count what they
+    /// fetch in vain begin anew; a provider around another one passes this on. Does nothing by default.
+    fn worked<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, ()> {
+        let _ = token;
+        Box::pin(async {})
+    }
 }
 
 /// One ready-made token. When the service refuses it, there is no other.

@@ -121,6 +121,23 @@ async fn a_service_that_refuses_every_token_is_never_asked_for_a_fourth() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_one_call_takes_and_another_refuses_is_no_reason_for_a_fourth() {
+    for runs in [1, 6] {
+        let bench = Bench::new();
+        bench.script(vec![Fault::new(Endpoint::Slice, Action::Unauthorized { http: false })]);
+        let url = bench.emulator.base_url();
+        for run in 0..runs {
+            let client = client(url, bench.dir.path(), developer(url, bench.dir.path()));
+            for n in 0..6 / runs {
+                let error = upload_bytes(&client, bytes(SLICE, 10 * run + n), "f").await.unwrap_err();
+                assert_eq!((error.kind(), error.step()), (ErrorKind::Login, "slice"), "{error}");
+            }
+        }
+        assert_eq!(issued(&bench), 3, "tokens in {runs} runs");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_create_that_goes_again_with_a_new_token_waits_for_its_turn() {
     let bench = Bench::new();
     let refused = Fault::new(Endpoint::Create, Action::Unauthorized { http: false });
@@ -163,7 +180,7 @@ async fn a_login_that_is_refused_is_tried_once_however_many_need_it() {
 const CHILD: &str = "PAN123_TEST_LOGIN";
 
 /// Not a test by itself: a process that uploads one file after the other, saying so, until it is killed or
-/// through with them.
+/// through with them. It fails if a file of it does.
 #[test]
 fn child_uploads_with_a_login() {
     let Ok(order) = env::var(CHILD) else { return };
@@ -179,12 +196,19 @@ fn child_uploads_with_a_login() {
     };
     let client = client(base_url, dir, tokens);
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut fails = false;
     for n in 0..count.parse().unwrap() {
         let name = format!("{name}-{n}");
         let seed = fastrand::u64(..);
-        runtime.block_on(upload_bytes(&client, bytes(2 * SLICE, seed), &name)).unwrap();
-        println!("uploaded {n}");
+        match runtime.block_on(upload_bytes(&client, bytes(2 * SLICE, seed), &name)) {
+            Ok(_) => println!("uploaded {n}"),
+            Err(error) => {
+                println!("failed {n}: {error}");
+                fails = true;
+            }
+        }
     }
+    assert!(!fails);
 }
 
 fn child(bench: &Bench, name: &str, count: usize, refresh_token: &str) -> Child {
@@ -213,6 +237,46 @@ fn processes_share_a_token_and_never_ask_for_a_fourth() {
     assert_eq!(issued(&bench), 2, "one to begin with, and one when it ended");
     // 48 files: every one with the token of the moment.
     assert_eq!(fs::read_dir(bench.dir.path().join("drive/files")).unwrap().count(), 48);
+}
+
+#[test]
+fn processes_whose_every_token_is_refused_fetch_no_fourth_in_all() {
+    let bench = Bench::new();
+    bench.script(vec![Fault::new(Endpoint::Create, Action::Unauthorized { http: true })]);
+    let failures = |children: Vec<Child>| {
+        let ended = children.into_iter().map(|child| child.wait_with_output().unwrap());
+        let said = ended.map(|ended| String::from_utf8(ended.stdout).unwrap()).collect::<String>();
+        said.lines().filter(|line| line.contains(": create: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let together = failures((0..6).map(|n| child(&bench, &format!("process{n}"), 2, "")).collect());
+    assert_eq!((together.len(), issued(&bench)), (12, 3), "tokens; {together:?}");
+    let later = failures((0..3).map(|n| child(&bench, &format!("later{n}"), 1, "")).collect());
+    assert_eq!((later.len(), issued(&bench)), (3, 3), "tokens");
+    for line in later {
+        assert!(
+            line.contains("the service refused 3 tokens in a row, and no other is fetched before "),
+            "{line}"
+        );
+        assert!(line.contains("; the service said: "), "{line}");
+    }
+
+    // Ten minutes after the third, one more is tried.
+    let files = fs::read_dir(bench.dir.path()).unwrap().map(|file| file.unwrap().path());
+    let cached = files.filter(|path| path.extension().is_some_and(|it| it == "json")).collect::<Vec<_>>();
+    let [cached] = &cached[..] else { panic!("{cached:?}") };
+    let mut saved: serde_json::Value = serde_json::from_slice(&fs::read(cached).unwrap()).unwrap();
+    saved["fetched_unix_ms"] = (saved["fetched_unix_ms"].as_i64().unwrap() - 601_000).into();
+    fs::write(cached, saved.to_string()).unwrap();
+    failures((0..3).map(|n| child(&bench, &format!("much-later{n}"), 2, "")).collect());
+    assert_eq!(issued(&bench), 4, "tokens");
+
+    // What is mended goes on with the token that is there, and one that ends then is renewed by whoever needs it.
+    bench.script(vec![]);
+    assert!(child(&bench, "mended", 1, "").wait().unwrap().success());
+    assert_eq!(issued(&bench), 4, "tokens");
+    bench.emulator.expire_tokens().unwrap();
+    assert!(child(&bench, "renewed", 1, "").wait().unwrap().success());
+    assert_eq!(issued(&bench), 5, "tokens");
 }
 
 /// The service's answer to an authorization: a refresh token.

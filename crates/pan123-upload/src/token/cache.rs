@@ -9,6 +9,7 @@ use std::{
 };
 
 use md5::{Digest, Md5};
+use pan123_proto::Endpoint;
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
@@ -17,6 +18,7 @@ use super::Token;
 use crate::{
     error::{Error, ErrorKind, io_text},
     private_dir,
+    renewals::{FORGET_AFTER, IN_VAIN_MAX},
 };
 
 /// The version of the files that this code writes and reads.
@@ -132,6 +134,24 @@ impl Cache {
         saved.map_err(|error| self.error("save token", &error))
     }
 
+    /// Notes in the file that a token works, if it is still the one there.
+    pub(super) async fn note_worked<T>(&self, token: &Token, saved: fn(&mut T) -> Option<&mut Saved>)
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let noted = async {
+            let _lock = self.lock().await?;
+            let Some(mut login) = self.load::<T>().await else { return Ok(()) };
+            if saved(&mut login).is_some_and(|saved| saved.note_worked(token)) {
+                self.save(&login).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = noted.await {
+            tracing::debug!(%error, "other processes do not learn that the token works");
+        }
+    }
+
     fn error(&self, step: &'static str, error: &io::Error) -> Error {
         Error::new(ErrorKind::Store, step, format!("{}: {}", self.path.display(), io_text(error)))
             .with_advice(
@@ -183,6 +203,12 @@ pub(super) struct Saved {
     expires_unix_ms: Option<i64>,
     /// When it was fetched, by this machine's clock.
     fetched_unix_ms: i64,
+    /// Tokens in a row, with this one, that were fetched in the place of a refused one and have not worked.
+    #[serde(default)]
+    in_vain: u32,
+    /// The call that refused the one before this.
+    #[serde(default)]
+    refused_by: Option<Endpoint>,
 }
 
 impl Saved {
@@ -199,16 +225,67 @@ impl Saved {
             access_token: token.expose().to_owned(),
             expires_unix_ms: expires,
             fetched_unix_ms: now_unix_ms,
+            in_vain: 0,
+            refused_by: None,
         }
     }
 
-    pub(super) fn token(&self) -> Result<Token, Error> {
-        Token::new(self.access_token.as_str(), self.expires_unix_ms)
+    /// The same in the place of `old`, which may have been refused.
+    pub(super) fn in_place_of(mut self, old: Option<&Self>, refused: Option<&Token>) -> Self {
+        let Some(old) = old else { return self };
+        (self.in_vain, self.refused_by) = (old.in_vain, old.refused_by);
+        if let Some(refused) = refused.filter(|refused| old.is(refused)) {
+            (self.in_vain, self.refused_by) = ((old.in_vain + 1).min(IN_VAIN_MAX), refused.refused_by());
+        }
+        self
     }
 
-    /// True when it was fetched after `other`, or there is no other.
-    pub(super) fn is_newer_than(&self, other: Option<&Self>) -> bool {
-        other.is_none_or(|other| self.fetched_unix_ms > other.fetched_unix_ms)
+    /// Whether another token may be fetched in the place of this one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Login`] if the service has refused too many in a row, this one the last.
+    pub(super) fn check_in_vain(&self, refused: Option<&Token>, now_unix_ms: i64) -> Result<(), Error> {
+        let age_ms = u64::try_from(now_unix_ms.saturating_sub(self.fetched_unix_ms));
+        // One from the future was fetched when the clock was wrong.
+        let left = age_ms.ok().and_then(|age| FORGET_AFTER.checked_sub(Duration::from_millis(age)));
+        let refused = refused.is_some_and(|refused| self.is(refused));
+        match left {
+            Some(left) if refused && self.in_vain >= IN_VAIN_MAX && !left.is_zero() => {
+                let message = format!(
+                    "the service refused {} tokens in a row, and no other is fetched before {} s have passed, as each pushes out another one",
+                    IN_VAIN_MAX + 1,
+                    left.as_secs() + 1,
+                );
+                Err(Error::new(ErrorKind::Login, "token", message).with_advice(
+                    "Check that the account may use the service and that nothing else logs in with the same client id; then run the same command again.",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// This token works, if it is this one. True if that is news.
+    pub(super) fn note_worked(&mut self, token: &Token) -> bool {
+        let is_news = self.refused_by.is_some() && self.is(token);
+        if is_news {
+            (self.in_vain, self.refused_by) = (0, None);
+        }
+        is_news
+    }
+
+    fn is(&self, token: &Token) -> bool {
+        token.expose() == self.access_token
+    }
+
+    pub(super) fn token(&self) -> Result<Token, Error> {
+        let token = Token::new(self.access_token.as_str(), self.expires_unix_ms)?;
+        Ok(token.with_refused_by(self.refused_by))
+    }
+
+    /// True when it was not fetched before `other`, or there is no other.
+    pub(super) fn is_as_new_as(&self, other: Option<&Self>) -> bool {
+        other.is_none_or(|other| self.fetched_unix_ms >= other.fetched_unix_ms)
     }
 
     /// How it stands, `ahead` being how long before its end it is to be renewed. A token that lives

@@ -126,14 +126,17 @@ impl ClientCredentials {
                 }
             }
             let stored = cache.load::<Saved>().await;
-            if stored.as_ref().is_some_and(|stored| stored.is_newer_than(state.saved.as_ref())) {
+            if stored.as_ref().is_some_and(|stored| stored.is_as_new_as(state.saved.as_ref())) {
                 state.saved = stored;
             }
             if let Some(token) = self.usable(state.saved.as_ref(), refused, false) {
                 return Ok(token.shared());
             }
         }
-        let saved = self.fetch().await?;
+        if let Some(saved) = &state.saved {
+            saved.check_in_vain(refused, now_unix_ms())?;
+        }
+        let saved = self.fetch().await?.in_place_of(state.saved.as_ref(), refused);
         if let Some(cache) = &self.cache
             && let Err(error) = cache.save(&saved).await
         {
@@ -157,6 +160,16 @@ impl ClientCredentials {
 impl TokenProvider for ClientCredentials {
     fn get<'a>(&'a self, refused: Option<&'a Token>) -> BoxFuture<'a, Result<Token, Error>> {
         Box::pin(self.current(refused))
+    }
+
+    fn worked<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let is_news =
+                self.state.lock().await.saved.as_mut().is_some_and(|saved| saved.note_worked(token));
+            if let Some(cache) = self.cache.as_ref().filter(|_| is_news) {
+                cache.note_worked::<Saved>(token, |saved| Some(saved)).await;
+            }
+        })
     }
 }
 

@@ -111,6 +111,9 @@ impl Inner {
             }
         }
         let pair = state.pair.as_mut().expect("loaded above, or kept because it is unsaved");
+        if let Some(access) = &pair.access {
+            access.check_in_vain(refused, now_unix_ms())?;
+        }
         // Written once before the refresh token is spent: a disk that refuses must not cost the login.
         self.cache.save(pair).await?;
         state.unsaved = false;
@@ -125,7 +128,7 @@ impl Inner {
         if let Some(next) = &answer.refresh_token {
             next.expose().clone_into(&mut pair.refresh_token);
         }
-        pair.access = Some(Saved::fetched(&token, now));
+        pair.access = Some(Saved::fetched(&token, now).in_place_of(pair.access.as_ref(), refused));
         state.unsaved = true;
         self.cache.save(pair).await.map_err(|error| error.with_resumable(true))?;
         state.unsaved = false;
@@ -174,6 +177,18 @@ impl TokenProvider for RefreshToken {
                 Err(Error::new(ErrorKind::Internal, "token", "the task that renews the token ended")
                     .with_source(error))
             })
+        })
+    }
+
+    fn worked<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let mut state = self.0.state.lock().await;
+            let access = state.pair.as_mut().and_then(|pair| pair.access.as_mut());
+            let is_news = access.is_some_and(|access| access.note_worked(token));
+            drop(state);
+            if is_news {
+                self.0.cache.note_worked::<Pair>(token, |pair| pair.access.as_mut()).await;
+            }
         })
     }
 }
