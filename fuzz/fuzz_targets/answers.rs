@@ -13,7 +13,8 @@ fuzz_target!(|input: &[u8]| {
     let Some((&choice, body)) = input.split_first() else { return };
     let status = STATUSES[usize::from(choice) % STATUSES.len()];
     let text = std::str::from_utf8(body).ok().filter(|_| choice >= 0x80);
-    let answer = Answer { status, body, trace_id: text, retry_after: text };
+    let received = std::time::UNIX_EPOCH;
+    let answer = Answer { status, body, trace_id: text, retry_after: text, date: text, received };
     let success = (200..300).contains(&status);
     let check = |result: Result<Reply, Failure>, may_be_empty: bool| match result {
         Ok(Reply::Stored { file_id }) => assert!(success && file_id > 0),

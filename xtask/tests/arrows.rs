@@ -9,7 +9,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 /// A new name here is a decision: its commit says what the dependency saves and what it drags in.
 #[rustfmt::skip]
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("pan123-proto", &["fastrand", "form_urlencoded", "jiff", "serde", "serde_json", "thiserror"]),
+    ("pan123-proto", &["fastrand", "form_urlencoded", "httpdate", "jiff", "serde", "serde_json", "thiserror"]),
     ("pan123-hash", &["md-5", "rustix", "sha1", "thiserror"]),
     ("pan123-transport", &[
         "bytes", "fastrand", "http-body", "http-body-util", "hyper", "hyper-util", "libc", "reqwest", "rustix",

@@ -3,7 +3,11 @@
 //! Nothing is tried again here, with one exception: a token that the service turns down is renewed, and the request
 //! sent with the new one when it is its turn. Whether a failure is worth another try is decided by the state machine.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use pan123_proto::{
@@ -374,6 +378,8 @@ fn answer(response: &Response) -> Answer<'_> {
         body: &response.body,
         trace_id: response.header("x-traceid"),
         retry_after: response.header("retry-after"),
+        date: response.header("date"),
+        received: SystemTime::now(),
     }
 }
 

@@ -7,7 +7,7 @@ mod support;
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use pan123_emulator::{Action, At, Fault, Garbage};
@@ -404,6 +404,19 @@ async fn a_pause_that_the_service_asks_one_upload_for_holds_that_call_of_the_oth
         let count = |on| bench.requests(on).len();
         assert_eq!((count(Endpoint::Create), count(Endpoint::Slice), count(Endpoint::Single)), (2, 3, 0));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_until_a_date_is_kept() {
+    let bench = Bench::new();
+    let in_4_s = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(4));
+    let action = Action::Throttled { http: true, retry_after: Some(in_4_s) };
+    bench.script(vec![Fault { times: Some(1), ..Fault::new(Endpoint::Create, action) }]);
+    let began = Instant::now();
+    upload_bytes(&bench.client(), bytes(SLICE, 1), "f").await.unwrap();
+    // Dates have no fractions of seconds.
+    assert!(began.elapsed() >= Duration::from_millis(2500), "{:?}", began.elapsed());
+    assert_eq!(bench.requests(Endpoint::Create).len(), 2);
 }
 
 /// The answer to a request that stored the file, or did not, is lost with the run that asked.

@@ -14,7 +14,10 @@
 mod fields;
 mod text;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use jiff::{Timestamp, civil, tz::Offset};
 use serde_json::Value;
@@ -45,9 +48,12 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
     /// Header `x-traceID`; counts when the body has none.
     pub trace_id: Option<&'a str>,
-    /// Header `Retry-After`. Only the form in whole seconds is read: this crate has no clock that a
-    /// date could be held against.
+    /// Header `Retry-After`: whole seconds, or a date (RFC 9110 §10.2.3).
     pub retry_after: Option<&'a str>,
+    /// Header `Date`: what a date in `Retry-After` is held against.
+    pub date: Option<&'a str>,
+    /// When the answer came by the local clock, which serves where there is no `Date`.
+    pub received: SystemTime,
 }
 
 /// `create`: [`Reply::Stored`] for an instant upload, else [`Reply::Created`].
@@ -387,15 +393,23 @@ fn failure_of(
         code: envelope.and_then(|fields| fields.int("code")),
         message: if shown.is_empty() { "the service gave no reason".to_owned() } else { shown },
         trace_id: trace_id.map(|id| text::shorten(&id, 128)).filter(|id| !id.is_empty()),
-        retry_after: answer.retry_after.and_then(retry_after),
+        retry_after: retry_after(answer),
     }
 }
 
-fn retry_after(header: &str) -> Option<Duration> {
-    let header = header.trim();
+/// The pause that the service asks for; none of a date that is over.
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    let header = answer.retry_after?.trim();
     let is_number = !header.is_empty() && header.bytes().all(|digit| digit.is_ascii_digit());
-    // A number that is too large to read is too large anyway.
-    is_number.then(|| Duration::from_secs(header.parse().unwrap_or(u64::MAX)).min(RETRY_AFTER_MAX))
+    let wait = if is_number {
+        // A number that is too large to read is too large anyway.
+        Duration::from_secs(header.parse().unwrap_or(u64::MAX))
+    } else {
+        let until = httpdate::parse_http_date(header).ok()?;
+        let sent = answer.date.and_then(|date| httpdate::parse_http_date(date.trim()).ok());
+        until.duration_since(sent.unwrap_or(answer.received)).unwrap_or_default()
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
 }
 
 #[cfg(test)]

@@ -2,8 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// When answers come.
+const RECEIVED: &str = "2026-11-22T19:00:00Z";
+
 fn answer(status: u16, body: &str) -> Answer<'_> {
-    Answer { status, body: body.as_bytes(), trace_id: None, retry_after: None }
+    let received = RECEIVED.parse::<Timestamp>().unwrap().into();
+    Answer { status, body: body.as_bytes(), trace_id: None, retry_after: None, date: None, received }
 }
 
 fn ok(data: &str) -> String {
@@ -320,7 +324,7 @@ fn failures_keep_the_servers_words_and_the_trace_id() {
 }
 
 #[test]
-fn retry_after_is_read_in_seconds_and_bounded() {
+fn retry_after_is_read_in_seconds_or_as_a_date_and_bounded() {
     for (header, wait) in [
         ("0", Some(0)),
         ("120", Some(120)),
@@ -329,11 +333,38 @@ fn retry_after_is_read_in_seconds_and_bounded() {
         ("+5", None),
         ("-1", None),
         ("1.5", None),
-        ("Fri, 31 Dec 1999 23:59:59 GMT", None),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", Some(0)),
+        ("Sun, 22 Nov 2026 19:00:00 GMT", Some(0)),
+        (" Sun, 22 Nov 2026 19:00:07 GMT ", Some(7)),
+        ("Sunday, 22-Nov-26 19:00:07 GMT", Some(7)),
+        ("Sun Nov 22 19:00:07 2026", Some(7)),
+        ("Tue, 31 Dec 2999 23:59:59 GMT", Some(86_400)),
+        ("Sun, 22 Nov 2026 19:00:07 +0800", None),
+        ("Sun, 32 Nov 2026 19:00:07 GMT", None),
+        ("2026-11-22T19:00:07Z", None),
         ("", None),
     ] {
         let from = Answer { retry_after: Some(header), ..answer(429, "") };
         assert_eq!(create(&from).unwrap_err().retry_after, wait.map(Duration::from_secs), "{header}");
+    }
+}
+
+#[test]
+fn a_date_in_retry_after_counts_from_the_clock_of_the_service_if_it_tells() {
+    let until = Some("Sun, 22 Nov 2026 12:00:09 GMT");
+    for (date, wait) in [
+        (Some("Sun, 22 Nov 2026 12:00:00 GMT"), 9),
+        (Some("Sun, 22 Nov 2026 12:00:10 GMT"), 0),
+        (Some("Fri, 31 Dec 1999 23:59:59 GMT"), 86_400),
+        (Some("yesterday"), 0),
+        (None, 0),
+    ] {
+        let from = Answer { retry_after: until, date, ..answer(429, "") };
+        let read = create(&from).unwrap_err().retry_after;
+        assert_eq!(read, Some(Duration::from_secs(wait)), "{date:?}");
+        // A number needs no clock.
+        let from = Answer { retry_after: Some("3"), ..from };
+        assert_eq!(create(&from).unwrap_err().retry_after, Some(Duration::from_secs(3)));
     }
 }
 
@@ -457,9 +488,11 @@ proptest! {
     fn no_bytes_panic(
         status in any::<u16>(), body in prop::collection::vec(any::<u8>(), 0..400),
         trace_id in any::<Option<String>>(), retry_after in any::<Option<String>>(),
+        date in any::<Option<String>>(), received in any::<SystemTime>(),
     ) {
         decode_all(&Answer {
             status, body: &body, trace_id: trace_id.as_deref(), retry_after: retry_after.as_deref(),
+            date: date.as_deref(), received,
         });
     }
 

@@ -1,6 +1,6 @@
 //! One token request: what goes out, and what its failure means.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use pan123_proto::{Answer, Class, Endpoint, Failure, wire::Secret};
 use pan123_transport::{self as transport, Body, Method, Request, Transport};
@@ -70,6 +70,8 @@ impl Login {
             body: &response.body,
             trace_id: response.header("x-traceid"),
             retry_after: response.header("retry-after"),
+            date: response.header("date"),
+            received: SystemTime::now(),
         });
         asked.map_err(|mut failure| {
             for secret in secrets {
