@@ -144,15 +144,18 @@ impl Service {
     }
 
     /// Looks for a file of this name, size and etag where an upload puts it; where both are kept, the name may have
-    /// got a number.
+    /// got a number. The first page has its turn when this is called, each further one takes its own.
     pub(crate) async fn find(&self, spec: &UploadSpec, etag: Md5) -> Result<Reply, Error> {
         let (mut folder, mut name) = (spec.parent_id, spec.filename.as_str());
+        let mut pages = 0;
         if spec.contain_dir {
             let mut path: Vec<&str> = name.split('/').filter(|part| !part.is_empty()).collect();
             name = path.pop().unwrap_or_default();
             for part in path {
                 let inner = |entry: &wire::FileInfo| entry.is_folder && entry.filename == part;
-                let Some(inner) = self.entry(folder, inner).await? else { return Ok(Reply::NotYet) };
+                let Some(inner) = self.entry(folder, inner, &mut pages).await? else {
+                    return Ok(Reply::NotYet);
+                };
                 folder = inner.file_id;
             }
         }
@@ -163,20 +166,26 @@ impl Service {
                 && entry.size == spec.size
                 && entry.etag == Some(etag)
         };
-        let found = self.entry(folder, ours).await?;
+        let found = self.entry(folder, ours, &mut pages).await?;
         Ok(found.map_or(Reply::NotYet, |file| Reply::Stored { file_id: file.file_id }))
     }
 
-    /// The first entry of a folder for which this holds and that is not in the recycle bin.
+    /// The first entry of a folder for which this holds and that is not in the recycle bin. `pages`: how many were
+    /// asked for in this search.
     async fn entry(
         &self,
         parent_id: i64,
         wanted: impl Fn(&wire::FileInfo) -> bool,
+        pages: &mut u32,
     ) -> Result<Option<wire::FileInfo>, Error> {
         let mut last_file_id = None;
         for _ in 0..FIND_PAGES_MAX {
             let query =
                 wire::ListQuery { parent_id, limit: wire::LIST_LIMIT_MAX, last_file_id, search: None };
+            if *pages > 0 {
+                self.turns.take(Endpoint::List).await;
+            }
+            *pages += 1;
             let page = self.list(&query).await?;
             if let Some(entry) = page.files.into_iter().find(|entry| !entry.trashed && wanted(entry)) {
                 return Ok(Some(entry));

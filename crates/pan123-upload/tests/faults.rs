@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use pan123_emulator::{Action, At, Fault, Garbage};
+use pan123_emulator::{Action, At, Behaviour, Fault, Garbage, Qps};
 use pan123_upload::{
     Client, ClientCredentials, Error, ErrorKind, Source, Target,
     proto::{
@@ -417,6 +417,22 @@ async fn a_pause_until_a_date_is_kept() {
     // Dates have no fractions of seconds.
     assert!(began.elapsed() >= Duration::from_millis(2500), "{:?}", began.elapsed());
     assert_eq!(bench.requests(Endpoint::Create).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_of_a_search_waits_for_its_turn() {
+    // Five a second go out; how long each is on its way makes no difference to this limit.
+    let qps = Qps::Custom([("list".into(), 7)].into());
+    let bench = Bench::behaving(Behaviour { qps, ..Behaviour::default() });
+    let lost = Fault::new(Endpoint::Single, Action::Reset).at(At::Done);
+    bench.script(vec![Fault { times: Some(1), ..lost }]);
+    let client = bench.builder().vip_rates(false).policy(Policy { single: SingleUse::Always, ..impatient() });
+    let (path, source) = ("1/2/3/4/5/6/7/f", Source::bytes(bytes(SLICE, 1)));
+    let target = Target { contain_dir: true, ..Target::root(path) };
+    client.build().unwrap().upload(source, target).unwrap().wait().await.unwrap();
+    assert!(bench.stored(path).is_some());
+    let pages: Vec<_> = bench.requests(Endpoint::List).iter().map(|page| page.code).collect();
+    assert_eq!(pages, [Some(0); 8], "one for each folder, none too early");
 }
 
 /// The answer to a request that stored the file, or did not, is lost with the run that asked.
