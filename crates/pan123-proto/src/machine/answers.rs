@@ -29,7 +29,8 @@ const LOOKS_MAX: u32 = 4;
 /// How often a request is tried that meets a redirect or a page of somebody else, before the service was ever met: the
 /// address is wrong, or the network wants a login first.
 const STRANGERS_MAX: u32 = 3;
-/// The service may ask to wait this long, at once or bit by bit, or [`Policy::throttled_for`] if that is longer.
+/// A pause that the service asks for is waited for until this long after the first refusal in a row, or
+/// [`Policy::throttled_for`] if that is longer.
 ///
 /// [`Policy::throttled_for`]: super::Policy::throttled_for
 const WAIT_MAX: Duration = Duration::from_secs(600);
@@ -263,7 +264,7 @@ impl Upload {
                 self.fail(now, link, FailedKind::Protocol, failure, None, tries);
             }
             _ if self.given_up(now, link, &failure, failures) => {
-                let failure = self.with_figure(now, failure);
+                let failure = self.with_figure(now, link, failure);
                 self.fail(now, link, FailedKind::GaveUp, failure, None, tries);
             }
             _ => {
@@ -413,7 +414,7 @@ impl Upload {
             return self.ask_for_hosts(now, link);
         }
         if self.given_up(now, link, &failure, attempt) {
-            let failure = self.with_figure(now, failure);
+            let failure = self.with_figure(now, link, failure);
             self.put_back(no, now, false);
             let kind =
                 if failure.class == Class::Protocol { FailedKind::Protocol } else { FailedKind::GaveUp };
@@ -480,14 +481,19 @@ impl Upload {
         }
         match failure.class {
             Class::RateLimited => {
-                let limit = match failure.retry_after {
-                    None => self.policy.throttled_for,
-                    Some(_) => self.policy.throttled_for.max(WAIT_MAX),
-                };
+                let limit = self.policy.throttled_for;
                 let since = self.throttled_since.unwrap_or(now);
-                // Now, or after the next try, whichever is nearer to the limit.
-                let next = link.ready_at(failure.endpoint).max(now);
-                now.saturating_sub(since) + next.saturating_sub(since) >= limit * 2
+                let refused_for = now.saturating_sub(since);
+                let next = link.ready_at(failure.endpoint).max(now).saturating_sub(since);
+                if next > limit.max(WAIT_MAX) {
+                    true
+                } else if failure.retry_after.is_some() || link.is_asked_to_pause(failure.endpoint, now) {
+                    // However long the pause, the service meant a request to go after it.
+                    refused_for >= limit
+                } else {
+                    // Now, or after the next try, whichever is nearer to the limit.
+                    refused_for + next >= limit * 2
+                }
             }
             Class::Connect => quiet,
             // No passing fault, but another upload host may have a better certificate.
@@ -500,13 +506,21 @@ impl Upload {
         }
     }
 
-    /// The failure that ends an upload, with how long it was refused if there were too many requests.
-    fn with_figure(&self, now: Duration, mut failure: Failure) -> Failure {
+    /// The failure that ends an upload, with how long it was refused if there were too many requests, or else how long
+    /// it would have to wait.
+    fn with_figure(&self, now: Duration, link: &Link, mut failure: Failure) -> Failure {
         if failure.class == Class::RateLimited {
-            let secs = now.saturating_sub(self.throttled_since.unwrap_or(now)).as_secs();
-            let figure = match failure.retry_after {
-                Some(wait) if secs == 0 => format!("the service asks for a pause of {} s", wait.as_secs()),
-                _ => format!("refused for {secs} s on end, as too many requests"),
+            let refused_for = now.saturating_sub(self.throttled_since.unwrap_or(now));
+            let next = link.ready_at(failure.endpoint).saturating_sub(now).as_secs();
+            // The pause is what ended it, not the time that is over.
+            let pause = failure.retry_after.filter(|_| refused_for < self.policy.throttled_for);
+            let figure = match (pause.map(|pause| pause.as_secs()), refused_for.as_secs()) {
+                (Some(pause), 0) => format!("the service asks for a pause of {pause} s"),
+                (Some(pause), secs) => format!(
+                    "refused for {secs} s on end, as too many requests, and the service asks for a pause of {pause} s more"
+                ),
+                (None, 0) => format!("too many requests, and the next may go in {next} s"),
+                (None, secs) => format!("refused for {secs} s on end, as too many requests"),
             };
             failure.message = format!("{figure}; the service said: {}", failure.message);
         }

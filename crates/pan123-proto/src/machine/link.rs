@@ -58,6 +58,11 @@ impl Link {
         self.pacer(endpoint).ready_at()
     }
 
+    /// The service has asked for a pause of this call, of this upload or another one, that is not over.
+    pub(super) fn is_asked_to_pause(&self, endpoint: Endpoint, now: Duration) -> bool {
+        self.pacer(endpoint).is_asked_to_pause(now)
+    }
+
     /// Counts a request to `endpoint` that goes at `now`. For requests outside an upload; an upload counts its own.
     pub fn take(&mut self, endpoint: Endpoint, now: Duration) {
         self.pacers[endpoint as usize].take(now);

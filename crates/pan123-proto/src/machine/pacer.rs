@@ -58,6 +58,11 @@ impl Pacer {
         self.closed_until > now
     }
 
+    /// The service has asked for a pause of so long, and did not just refuse.
+    pub(super) fn is_asked_to_pause(&self, now: Duration) -> bool {
+        self.closed_until > now + CLOSED_DEFAULT
+    }
+
     /// Counts a request that goes at `now`.
     pub(super) fn take(&mut self, now: Duration) {
         self.next = self.next.max(now) + self.interval;

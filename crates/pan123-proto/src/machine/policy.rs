@@ -9,8 +9,9 @@ pub struct Policy {
     pub tries_max: u32,
     /// How long to keep trying when nothing at all gets through, counted from the last thing that did.
     pub retry_for: Duration,
-    /// How long to keep trying when the service refuses everything because there are too many requests, and does not
-    /// say how long to wait.
+    /// How long to keep trying when the service refuses everything because there are too many requests. A pause that it
+    /// asks for is waited for all the same if it ends within ten minutes of the first refusal, and the try after it is
+    /// the last one then.
     pub throttled_for: Duration,
     /// The first pause before a repeated request; it doubles up to `backoff_max`. Half of each is random.
     pub backoff_first: Duration,

@@ -52,28 +52,89 @@ fn a_rate_limit_without_end_is_given_up_after_two_minutes() {
 }
 
 #[test]
-fn pauses_that_the_service_asks_for_are_kept_for_ten_minutes() {
-    let mut bench = Bench::new(1);
-    bench.create();
-    while bench.outcome.is_none() {
-        let (id, _) = bench.call();
-        let retry_after = Some(Duration::from_secs(50));
-        let failure = Failure { retry_after, ..failure(Endpoint::Slice, Class::RateLimited) };
-        bench.tell(Input::Failed { id, failure, sent: 0 });
-        bench.drain();
+fn pauses_that_the_service_asks_for_are_kept_and_are_no_reason_to_go_on_for_ever() {
+    for (pause, ends, tries, words) in [
+        (5, 120..=150, 6..=20, "refused for "),
+        (50, 150..=150, 4..=4, "refused for 150 s on end"),
+        (119, 238..=238, 3..=3, "refused for 238 s on end"),
+        (300, 300..=300, 2..=2, "refused for 300 s on end"),
+        (600, 600..=600, 2..=2, "refused for 600 s on end"),
+        (601, 0..=0, 1..=1, "the service asks for a pause of 601 s"),
+        (7200, 0..=0, 1..=1, "the service asks for a pause of 7200 s"),
+    ] {
+        for sliced in [false, true] {
+            let mut bench = Bench::new(1);
+            let endpoint = if sliced { Endpoint::Slice } else { Endpoint::Create };
+            if sliced {
+                bench.create();
+            }
+            let mut last: Option<Duration> = None;
+            while bench.outcome.is_none() {
+                let (id, _) = bench.call();
+                assert!(last.is_none_or(|last| bench.now >= last + Duration::from_secs(pause)), "too early");
+                last = Some(bench.now);
+                let retry_after = Some(Duration::from_secs(pause));
+                let failure = Failure { retry_after, ..failure(endpoint, Class::RateLimited) };
+                bench.tell(Input::Failed { id, failure, sent: 0 });
+                bench.drain();
+            }
+            let (failed, secs) = (bench.failed(), bench.now.as_secs());
+            assert_eq!(failed.kind, FailedKind::GaveUp);
+            assert!(
+                ends.contains(&secs) && tries.contains(&failed.attempts),
+                "{pause}: {secs} s, {failed:?}"
+            );
+            assert!(failed.failure.message.starts_with(words), "{pause}: {}", failed.failure.message);
+        }
     }
-    assert_eq!((bench.now.as_secs(), bench.failed().attempts), (600, 13));
 }
 
 #[test]
-fn a_wait_of_hours_is_not_waited_silently() {
+fn a_pause_that_grows_too_long_ends_it() {
     let mut bench = Bench::new(1);
-    let (id, _) = bench.call();
-    let retry_after = Some(Duration::from_secs(7200));
-    let failure = Failure { retry_after, ..failure(Endpoint::Create, Class::RateLimited) };
-    bench.tell(Input::Failed { id, failure, sent: 0 });
-    bench.drain();
-    assert_eq!(bench.failed().kind, FailedKind::GaveUp);
+    for (pause, is_over) in [(100, false), (501, true)] {
+        let (id, _) = bench.call();
+        let retry_after = Some(Duration::from_secs(pause));
+        let failure = Failure { retry_after, ..failure(Endpoint::Create, Class::RateLimited) };
+        bench.tell(Input::Failed { id, failure, sent: 0 });
+        bench.drain();
+        assert_eq!(bench.outcome.is_some(), is_over);
+    }
+    let words =
+        "refused for 100 s on end, as too many requests, and the service asks for a pause of 501 s more";
+    assert!(bench.failed().failure.message.starts_with(words), "{:?}", bench.failed());
+}
+
+#[test]
+fn an_upload_that_begins_on_a_slowed_link_waits_or_says_how_long_it_would_have_to() {
+    let now = Duration::from_secs(5);
+    for (pause, is_over) in [(500, false), (700, true)] {
+        let mut link = Link::new(LinkPolicy::default());
+        let mut upload = Upload::new(spec(1), Policy::default(), 1);
+        while upload.poll(now, &mut link).is_some() {}
+        upload.handle(now, &mut link, Input::Hashed(digests(&spec(1), SLICE)));
+        let id = sent(&mut upload, &mut link, now, |call| matches!(call, Call::Create { .. })).unwrap();
+        // Another upload of the link is asked for a long pause while this one is refused without.
+        link.rate_limited(Endpoint::Create, now, Some(Duration::from_secs(pause)));
+        let failure = failure(Endpoint::Create, Class::RateLimited);
+        upload.handle(now, &mut link, Input::Failed { id, failure, sent: 0 });
+        let mut outcome = None;
+        while let Some(action) = upload.poll(now, &mut link) {
+            if let Action::Finish(end) = action {
+                outcome = Some(end);
+            }
+        }
+        if !is_over {
+            assert_eq!((outcome, upload.wake_at(&link)), (None, Some(now + Duration::from_secs(pause))));
+            continue;
+        }
+        let Some(Outcome::Failed(failed)) = outcome else { panic!("{outcome:?}") };
+        let message = &failed.failure.message;
+        assert!(
+            message.starts_with("too many requests, and the next may go in 700 s; the service said: "),
+            "{message}"
+        );
+    }
 }
 
 #[test]
