@@ -1,8 +1,15 @@
 //! Uploads of several files through one client, a few at a time.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use pan123_upload::{Client, Error, ErrorKind, ResumeStore, Source, Target, Upload, Uploaded};
+use pan123_upload::{
+    Client, Error, ErrorKind, ResumeLog, ResumeStore, Source, Target, Upload, Uploaded,
+    journal::{self, Journal},
+};
 use serde::Serialize;
 use tokio::{
     sync::mpsc::Receiver,
@@ -33,16 +40,31 @@ const FORGET_WITHIN: Duration = Duration::from_secs(2);
 /// A file to upload.
 pub(crate) struct Job {
     pub(crate) path: PathBuf,
-    /// Where it goes, or why it cannot go anywhere.
-    pub(crate) target: Result<Target, Error>,
+    /// What is to be done with it, or why nothing can be.
+    pub(crate) task: Result<Task, Error>,
+}
+
+/// What is to be done with a file.
+pub(crate) enum Task {
+    /// It goes there.
+    Upload(Target),
+    /// An earlier run has stored it, and ended before it could say so: that is to be told. This store has it on record
+    /// under this key.
+    Tell(Arc<dyn ResumeStore>, String),
 }
 
 /// A file that is stored, and nobody was told yet.
 struct Done {
-    upload: Upload,
+    record: OnRecord,
     uploaded: Uploaded,
     /// Where the emulator keeps it.
     kept: Option<String>,
+}
+
+/// What has it on record that a file is stored, until it is told.
+enum OnRecord {
+    Upload(Upload),
+    Log(Box<dyn ResumeLog>),
 }
 
 /// What a batch of uploads needs.
@@ -172,15 +194,9 @@ impl Batch {
     async fn upload(self, job: Job) -> Ended {
         let mut report = Report::new(&self.console, job.path.display().to_string(), self.many);
         match self.drive(job, &mut report).await {
-            Ok(Done { upload, uploaded, kept }) => {
+            Ok(Done { record, uploaded, kept }) => {
                 report.completed(&uploaded, kept.as_deref());
-                let mut key = None;
-                if self.is_told().await {
-                    match self.told {
-                        Told::Forget => upload.delivered().await,
-                        Told::ForgetTogether(_) | Told::Keep => key = upload.kept().await,
-                    }
-                }
+                let key = if self.is_told().await { record.told(&self.told).await } else { None };
                 Ok((uploaded, key))
             }
             Err(error) => {
@@ -204,8 +220,15 @@ impl Batch {
     }
 
     async fn drive(&self, job: Job, report: &mut Report) -> Result<Done, Error> {
-        let Job { path, target } = job;
-        let target = target?;
+        let Job { path, task } = job;
+        let target = match task? {
+            Task::Upload(target) => target,
+            Task::Tell(store, key) => {
+                let (log, uploaded) =
+                    self.interrupt.unless(blocking(move || on_record(&*store, &key))).await?;
+                return Ok(Done { record: OnRecord::Log(log), uploaded, kept: None });
+            }
+        };
         let opened = path.clone();
         let source = self.interrupt.unless(blocking(move || Source::file(opened))).await?;
         let upload = self.client.upload(source, target)?;
@@ -222,7 +245,7 @@ impl Batch {
                     upload.cancel();
                     return match tokio::time::timeout(STOP_WITHIN, upload.outcome()).await {
                         // It may have been done just before.
-                        Ok(Ok(uploaded)) => Ok(Done { upload, uploaded, kept: None }),
+                        Ok(Ok(uploaded)) => Ok(Done { record: OnRecord::Upload(upload), uploaded, kept: None }),
                         Ok(Err(error)) => Err(self.stopped(error)),
                         Err(_) => Err(self.stopped(Error::new(ErrorKind::Cancelled, "upload", "interrupted"))),
                     };
@@ -236,10 +259,11 @@ impl Batch {
         }
         let uploaded = upload.outcome().await?;
         report.progress(upload.progress());
-        let Some(local) = self.local.clone() else { return Ok(Done { upload, uploaded, kept: None }) };
+        let record = OnRecord::Upload(upload);
+        let Some(local) = self.local.clone() else { return Ok(Done { record, uploaded, kept: None }) };
         let file_id = uploaded.file_id;
         let kept = self.interrupt.unless(blocking(move || local.compare(file_id, &path))).await?;
-        Ok(Done { upload, uploaded, kept: Some(kept.display().to_string()) })
+        Ok(Done { record, uploaded, kept: Some(kept.display().to_string()) })
     }
 
     /// The end of an interrupted upload, with how to go on.
@@ -253,6 +277,52 @@ impl Batch {
             Some(_) => "Run the same command again.",
         })
     }
+}
+
+impl OnRecord {
+    /// It was told. Returns the key of the journal, if that has to go yet.
+    async fn told(self, told: &Told) -> Option<String> {
+        match (self, told) {
+            (Self::Upload(upload), Told::Forget) => upload.delivered().await,
+            (Self::Upload(upload), Told::ForgetTogether(_) | Told::Keep) => return upload.kept().await,
+            (Self::Log(mut log), told) => {
+                let forget = matches!(told, Told::Forget);
+                let note = move || {
+                    if forget { log.clear() } else { log.append(&journal::encode_told(unix_ms()), false) }
+                };
+                // Failing that, it is told once more.
+                let _ = tokio::time::timeout(FORGET_WITHIN, blocking(note)).await;
+            }
+        }
+        None
+    }
+}
+
+/// The result that an earlier run has on record, and the open log that has it. May block.
+fn on_record(store: &dyn ResumeStore, key: &str) -> Result<(Box<dyn ResumeLog>, Uploaded), Error> {
+    let mut log = store.open(key)?;
+    let journal = Journal::decode(&log.read()?).ok().flatten();
+    let done = journal.as_ref().and_then(|journal| Some((journal, journal.done()?)));
+    let Some((journal, done)) = done else {
+        return Err(Error::new(ErrorKind::Store, "resume upload", format!("{key} has no result any more"))
+            .with_advice("Another run may have told it: see \"pan123 uploads\"."));
+    };
+    let uploaded = Uploaded {
+        file_id: done.file_id,
+        etag: done.etag,
+        size: journal.header.spec.size,
+        slices: done.slices,
+        reused: done.reused,
+        earlier: true,
+        bytes_sent: 0,
+        elapsed_ms: 0,
+    };
+    Ok((log, uploaded))
+}
+
+fn unix_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Summary {

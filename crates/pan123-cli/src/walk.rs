@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 
 use crate::{
     destination::{Destination, utf8},
-    jobs::Job,
+    jobs::{Job, Task},
 };
 
 /// Files that are found ahead of their turn.
@@ -147,7 +147,7 @@ impl Files {
 }
 
 fn give(jobs: &Sender<Job>, path: &Path, target: Result<pan123_upload::Target, Error>) -> Option<()> {
-    jobs.blocking_send(Job { path: path.to_owned(), target }).ok()
+    jobs.blocking_send(Job { path: path.to_owned(), task: target.map(Task::Upload) }).ok()
 }
 
 /// A path that cannot be looked at is taken for a file, whose turn will tell what is wrong with it.

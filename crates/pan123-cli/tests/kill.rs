@@ -210,6 +210,29 @@ fn killed_before_the_result_is_told() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_was_not_told_is_told_without_its_file() {
+    for change in [None, Some(5)] {
+        let bench = forgetful();
+        let path = bench.file("f", SIZE, 4);
+        let file_id = killed_untold(&bench, &arguments(&path));
+        match change {
+            Some(seed) => drop(bench.file("f", SIZE, seed)),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        bench.emulator.clear_requests();
+        let resume = ["uploads", "resume", "--all", "--json"];
+        let (code, lines) = Running::start(&mut bench.program(&resume)).end();
+        let last = lines.last().unwrap();
+        assert_eq!((code, &last["event"]), (Some(0), &"completed".into()), "{lines:?}");
+        assert_eq!((last["file_id"].as_i64(), &last["earlier"]), (Some(file_id), &true.into()), "{last}");
+        assert_eq!((last["size"].as_u64(), last["bytes_sent"].as_u64()), (Some(SIZE), Some(0)), "{last}");
+        assert!(bench.emulator.requests().is_empty(), "{:?}", bench.emulator.requests());
+        assert!(told(&bench.program(&["uploads"]).output().unwrap()).1.contains("nothing is unfinished"));
+    }
+}
+
 /// Bytes that a process has read so far, from files and sockets.
 #[cfg(target_os = "linux")]
 fn bytes_read(running: &Running) -> u64 {

@@ -16,7 +16,7 @@ use crate::{
     args::Account,
     console::Console,
     interrupt::Interrupt,
-    jobs::{self, Batch, Job, Told, blocking},
+    jobs::{self, Batch, Job, Task, Told, blocking},
     settings::Settings,
 };
 
@@ -36,7 +36,8 @@ With --json there is a line for each:
   {\"event\":\"unfinished\",\"key\":…,\"path\":…,\"base_url\":…,\"parent_id\":…,\"filename\":…,\"size\":…,
    \"slices_done\":…,\"slices_total\":…,\"started_unix_ms\":…,\"running\":…,\"unreadable\":…,
    \"file_id\":…,\"told_unix_ms\":…}
-A \"file_id\" means that the file is stored and only the telling was cut off; \"resume\" tells. With
+A \"file_id\" means that the file is stored and only the telling was cut off; \"resume\" tells, also if
+the local file is gone or another one by now. With
 \"told_unix_ms\" it was told, too, and belongs to a command over several files that did not end well:
 the same command again tells it once more and sends the others, within a day. \"resume --all\" leaves
 it out.";
@@ -159,10 +160,11 @@ async fn resume(
     interrupt: &Interrupt,
 ) -> Result<u8, Error> {
     let client = account::connect(settings)?;
+    let store = store(settings)?;
     let (queue, jobs) = mpsc::channel(entries.len().max(1));
     for entry in &entries {
         // The queue is long enough for all of them.
-        let _ = queue.try_send(entry.job(settings));
+        let _ = queue.try_send(entry.job(settings, &store));
     }
     drop(queue);
     let many = entries.len() > 1;
@@ -239,7 +241,12 @@ impl Entry {
         self.journal.as_ref().ok()?.told_unix_ms
     }
 
-    fn job(&self, settings: &Settings) -> Job {
+    /// It is over, and nobody was told.
+    fn is_untold(&self) -> bool {
+        self.told().is_none() && self.journal.as_ref().is_ok_and(|journal| journal.done().is_some())
+    }
+
+    fn job(&self, settings: &Settings, store: &Arc<dyn ResumeStore>) -> Job {
         let fail = |kind, message: String, advice: &str| {
             Err(Error::new(kind, "resume upload", message).with_advice(advice))
         };
@@ -247,14 +254,19 @@ impl Entry {
             Ok(journal) => &journal.header,
             Err(why) => {
                 let advice = "Forget it, and upload the file again.";
-                let target = fail(ErrorKind::Store, format!("{}: {why}", self.log.key), advice);
-                return Job { path: PathBuf::from(&self.log.key), target };
+                let task = fail(ErrorKind::Store, format!("{}: {why}", self.log.key), advice);
+                return Job { path: PathBuf::from(&self.log.key), task };
             }
         };
         let source = &header.source;
+        let path = PathBuf::from(header.path.as_ref().unwrap_or(source));
+        if self.is_untold() {
+            // Its file may be gone, or another one by now.
+            return Job { path, task: Ok(Task::Tell(store.clone(), self.log.key.clone())) };
+        }
         // The token is for one service and goes to no other.
         let ours = settings.base_url.trim_end_matches('/') == header.base_url.trim_end_matches('/');
-        let target = match &header.path {
+        let task = match &header.path {
             None => fail(
                 ErrorKind::Source,
                 format!("{source} is no file with a UTF-8 path"),
@@ -267,15 +279,15 @@ impl Entry {
             ),
             Some(_) => {
                 let spec = header.spec.clone();
-                Ok(Target {
+                Ok(Task::Upload(Target {
                     parent_id: spec.parent_id,
                     filename: spec.filename,
                     contain_dir: spec.contain_dir,
                     duplicate: spec.duplicate,
-                })
+                }))
             }
         };
-        Job { path: PathBuf::from(header.path.as_ref().unwrap_or(source)), target }
+        Job { path, task }
     }
 
     fn line(&self) -> Line<'_> {
