@@ -8,7 +8,9 @@ use pan123_emulator::{
     Action, Behaviour, DuplicateSlices, Emulator, Fault, Faults, Options, Qps, Request, SliceAnswer,
 };
 use pan123_upload::{
-    Client, ClientBuilder, ErrorKind, JournalDir, Source, StaticToken, Target, Token, Upload, Uploaded,
+    Client, ClientBuilder, ErrorKind, JournalDir, ResumeStore, Source, StaticToken, Target, Token, Upload,
+    Uploaded,
+    journal::Journal,
     proto::{
         Endpoint,
         machine::{Duplicate, Event, Policy, SingleUse, Stage},
@@ -370,4 +372,60 @@ async fn a_file_that_did_not_change_is_not_hashed_again() {
     fs::File::options().write(true).open(&path).unwrap().set_modified(past).unwrap();
     fs::write(&path, bytes(2 << 20, 2)).unwrap();
     assert_ne!(upload_file(&client, &path, "d").await.unwrap().etag, first.etag, "a changed file is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_kept_is_given_again_until_it_is_forgotten() {
+    let bench = Bench::new(Behaviour::default());
+    let (client, path) = (bench.client(), bench.file("f", 2 * SLICE, 1));
+    let store = JournalDir::new(bench.dir.path().join("journal"));
+    let new = || client.upload(Source::file(&path).unwrap(), Target::root("f")).unwrap();
+    let first = new();
+    assert_eq!(first.kept().await, None, "it is not over");
+    let done = first.outcome().await.unwrap();
+    assert!(!done.earlier);
+    let key = first.kept().await.unwrap();
+    assert_eq!(first.kept().await, None, "there is nothing more to keep");
+    first.delivered().await;
+
+    let listed = || {
+        let mut logs = store.list().unwrap();
+        let log = logs.pop().unwrap();
+        assert!(logs.is_empty() && !log.busy && log.key == key, "{logs:?} {}", log.key);
+        log.bytes
+    };
+    let kept = listed();
+    let journal = Journal::decode(&kept).unwrap().unwrap();
+    assert!(journal.told_unix_ms.is_some());
+    assert_eq!(journal.done().unwrap().file_id, done.file_id);
+
+    bench.emulator.clear_requests();
+    for _ in 0..2 {
+        let again = new();
+        let given = again.outcome().await.unwrap();
+        assert_eq!((given.file_id, given.earlier, given.bytes_sent), (done.file_id, true, 0));
+        assert_eq!(again.kept().await.as_ref(), Some(&key));
+        assert!(listed() == kept, "it was told when it was told first");
+    }
+    assert!(bench.emulator.requests().is_empty());
+
+    // Told by one that does not keep it, or forgotten by its key: the next one is a new upload.
+    assert!(new().wait().await.unwrap().earlier);
+    let overwrite = || {
+        let target = Target { duplicate: Some(Duplicate::Overwrite), ..Target::root("f") };
+        client.upload(Source::file(&path).unwrap(), target).unwrap()
+    };
+    let upload = overwrite();
+    assert!(!upload.outcome().await.unwrap().earlier);
+    assert_eq!(upload.kept().await.as_ref(), Some(&key));
+    store.remove(&key).unwrap();
+    assert!(!overwrite().wait().await.unwrap().earlier);
+
+    // What failed, and what no store knows, leaves nothing to keep.
+    let failed =
+        client.upload(Source::file(&path).unwrap(), Target { parent_id: 99, ..Target::root("f") }).unwrap();
+    failed.outcome().await.unwrap_err();
+    let forgetful = client.upload(Source::bytes("x"), Target::root("x")).unwrap();
+    forgetful.outcome().await.unwrap();
+    assert_eq!((failed.kept().await, forgetful.kept().await), (None, None));
 }

@@ -10,7 +10,7 @@ use pan123_emulator::{Faults, Request};
 use pan123_upload::{journal, proto::Endpoint};
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Run, SECOND, SECOND_LOGGED, SLICE, bytes};
+use crate::support::{Bench, Run, SECOND, SECOND_LOGGED, SLICE, bytes, wait_until};
 
 /// Files that get through, and files that do not. They come in this order.
 const SMALL: usize = 8;
@@ -254,4 +254,33 @@ fn when_nothing_gets_through_no_more_files_are_begun() {
         let words = bench.run(["upload", "d", "--retry-for", "1s"]).exits(5).out;
         assert!(words.contains("16 files not begun; run the same command again to go on\n"), "{words}");
     }
+}
+
+/// Files that are sent, and are checked for as long as the script stands; and one with a slice that is never taken.
+const CHECKING: &str = r#"{"behaviour": {"reuse": false}, "faults": [
+    {"on": "single_create", "do": {"code": {"code": 1, "message": "not this way"}}},
+    {"on": "slice", "slice_no": 8, "do": "reset"}, {"on": "upload_complete", "do": "pending"}]}"#;
+
+#[test]
+fn when_a_file_gets_through_after_all_those_held_up_begin() {
+    let bench = Bench::with_faults(CHECKING);
+    for i in 0..10 {
+        let len = if i == 3 { 8 } else { 2 } * SLICE;
+        let mut content = bytes(len);
+        content[0] = i;
+        bench.file(format!("d/{i}"), content);
+    }
+    let mut running = bench.start([&upload("fail")[..], &["--retry-for", "1s"]].concat());
+    let failed: Value = serde_json::from_str(&running.until(r#""event":"failed""#)).unwrap();
+    assert_eq!(failed["kind"], "network", "{failed}");
+    // The three that are being checked ask on, and nothing else does.
+    let asked = bench.requests("upload_complete");
+    wait_until("they have asked on", || bench.requests("upload_complete") >= asked + 6);
+    assert_eq!(bench.requests("create"), 4, "the others are held up");
+    mend(&bench);
+    let rest = running.finish();
+    assert_eq!(completed(&rest).len(), 9, "{}", rest.out);
+    assert!(!rest.out.contains("not_begun"), "{}", rest.out);
+    assert_eq!((rest.code, &rest.last()["failed"]), (Some(5), &json!(1)));
+    assert_eq!(fs::read_dir(bench.path("emulator/files/d")).unwrap().count(), 9);
 }
