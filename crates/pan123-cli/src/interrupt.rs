@@ -69,8 +69,7 @@ impl Signals {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         // Before the first handler is set, or it would answer for that. `nohup` is to outlive its terminal.
         let hangup = (!ignores_hangup()).then_some(SIGHUP);
-        let mut signals =
-            signal_hook::iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
         std::thread::Builder::new().name("pan123-signals".into()).spawn(move || {
             for _ in signals.forever() {
