@@ -8,6 +8,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from pathlib import Path
 from typing import IO, cast
 
 from emulator import Emulator
@@ -58,6 +60,19 @@ class Script:
             if line == words:
                 return
         raise AssertionError(f"it ended without saying {words!r}: {self.process.communicate()}")
+
+    def interrupt(self) -> None:
+        """Ctrl-C, once its main thread has come to wait. Python takes note of a signal between two steps or when it
+        interrupts a wait; one that falls between the last look and the wait is not seen before the wait is over."""
+        before, since = "", time.monotonic()
+        # Somebody who waits for the interpreter's lock wakes up every 5 ms.
+        while time.monotonic() - since < 0.05:
+            os.sched_yield()
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            now = next(line for line in status.splitlines() if line.startswith("voluntary_ctxt_switches"))
+            if now != before or "State:\tS" not in status:
+                before, since = now, time.monotonic()
+        self.process.send_signal(signal.SIGINT)
 
     def end(self, timeout: float = 30) -> tuple[int, str, str]:
         """Return code, and what is left of output and errors."""

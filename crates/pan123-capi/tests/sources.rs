@@ -11,7 +11,7 @@ use std::{
 };
 
 use pan123::{
-    client::{pan123_client_free, pan123_client_new},
+    client::{pan123_client, pan123_client_free, pan123_client_new},
     error::{pan123_error, pan123_error_code, pan123_error_free, pan123_error_new, pan123_error_str},
     hash::pan123_hash,
     numbers::*,
@@ -193,15 +193,10 @@ fn hashing_fails_with_the_code_of_the_callback_that_failed() {
     }
 }
 
-#[test]
-fn uploads_and_slices_fail_with_the_code_of_the_callback_that_failed() {
-    let dir = tempfile::tempdir().unwrap();
-    let emulator = Emulator::start(Options { slice_size: 1500, ..Options::new(dir.path()) }).unwrap();
-    let base = CString::new(emulator.base_url()).unwrap();
-    let token = CString::new(emulator.token()).unwrap();
-    let server = CString::new(emulator.servers()[0].as_str()).unwrap();
+fn client(of: &Emulator) -> *mut pan123_client {
+    let (base, token) = (CString::new(of.base_url()).unwrap(), CString::new(of.token()).unwrap());
     let (mut o, mut c, mut err) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-    // SAFETY: handles are used while they live, and texts outlive the calls that they are given to.
+    // SAFETY: the options live until they are freed, and the texts outlive the calls that they are given to.
     unsafe {
         ok(pan123_options_new(&raw mut o, &raw mut err), err);
         for (option, text) in [(PAN123_OPT_BASE_URL, &base), (PAN123_OPT_ACCESS_TOKEN, &token)] {
@@ -209,6 +204,19 @@ fn uploads_and_slices_fail_with_the_code_of_the_callback_that_failed() {
         }
         let none = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         ok(pan123_client_new(o, none.0, none.1, none.2, none.3, &raw mut c, &raw mut err), err);
+        pan123_options_free(o);
+    }
+    c
+}
+
+#[test]
+fn uploads_and_slices_fail_with_the_code_of_the_callback_that_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(Options { slice_size: 1500, ..Options::new(dir.path()) }).unwrap();
+    let server = CString::new(emulator.servers()[0].as_str()).unwrap();
+    let (c, mut err) = (client(&emulator), ptr::null_mut());
+    // SAFETY: handles are used while they live, and texts outlive the calls that they are given to.
+    unsafe {
         // Hashed a second time, when the service has said how long its slices are.
         let changing = (other_each_time as ReadAt, 0, PAN123_E_SOURCE_CHANGED, "the file changed");
         let failing = TOLD.iter().map(|&(code, told)| (fail as ReadAt, code, told, "the vault is shut"));
@@ -238,7 +246,6 @@ fn uploads_and_slices_fail_with_the_code_of_the_callback_that_failed() {
             pan123_source_free(s);
         }
         pan123_client_free(c);
-        pan123_options_free(o);
     }
     emulator.stop();
 }
@@ -249,18 +256,10 @@ fn an_upload_asks_for_large_pieces() {
     const SIZE: usize = 20 << 20;
     let dir = tempfile::tempdir().unwrap();
     let emulator = Emulator::start(Options::new(dir.path())).unwrap();
-    let base = CString::new(emulator.base_url()).unwrap();
-    let token = CString::new(emulator.token()).unwrap();
     let asked = AtomicUsize::new(0);
-    let (mut o, mut c, mut err) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    let (c, mut err) = (client(&emulator), ptr::null_mut());
     // SAFETY: handles are used while they live, and texts and the counter outlive what they are given to.
     unsafe {
-        ok(pan123_options_new(&raw mut o, &raw mut err), err);
-        for (option, text) in [(PAN123_OPT_BASE_URL, &base), (PAN123_OPT_ACCESS_TOKEN, &token)] {
-            ok(pan123_options_set_str(o, option, text.as_ptr(), usize::MAX, &raw mut err), err);
-        }
-        let none = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-        ok(pan123_client_new(o, none.0, none.1, none.2, none.3, &raw mut c, &raw mut err), err);
         let s = of_host(counted, &raw const asked as usize, SIZE as u64);
         let (mut u, mut r) = (ptr::null_mut(), ptr::null_mut());
         let name = c"f".as_ptr();
@@ -271,7 +270,6 @@ fn an_upload_asks_for_large_pieces() {
         pan123_upload_free(u);
         pan123_source_free(s);
         pan123_client_free(c);
-        pan123_options_free(o);
     }
     emulator.stop();
     // Both passes: 1 MiB to hash at a time, 512 KiB to send.

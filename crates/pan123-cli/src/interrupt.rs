@@ -61,33 +61,30 @@ impl Interrupt {
 }
 
 #[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    /// `None` under `nohup`, which is to outlive its terminal.
-    hangup: Option<tokio::signal::unix::Signal>,
-}
+struct Signals(tokio::sync::mpsc::UnboundedReceiver<()>);
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        // Before the first handler is set, or it would answer for that.
-        let hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
-        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate, hangup })
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        // Before the first handler is set, or it would answer for that. `nohup` is to outlive its terminal.
+        let hangup = (!ignores_hangup()).then_some(SIGHUP);
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        std::thread::Builder::new().name("pan123-signals".into()).spawn(move || {
+            for _ in signals.forever() {
+                if sender.send(()).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self(receiver))
     }
 
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            () = async {
-                match &mut self.hangup {
-                    Some(hangup) => drop(hangup.recv().await),
-                    None => std::future::pending().await,
-                }
-            } => {}
+        if self.0.recv().await.is_none() {
+            // The thread is gone only when the program ends anyway.
+            std::future::pending().await
         }
     }
 }

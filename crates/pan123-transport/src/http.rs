@@ -34,6 +34,10 @@ const ANSWER_LEN_MAX: usize = 1 << 20;
 /// with its defaults) drops one, so that a request seldom meets a closing connection.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
+/// How many idle connections to a host are kept. As many requests as are often in flight; what a burst of small
+/// files leaves beyond that costs descriptors and does not come again.
+const POOL_IDLE_MAX: usize = 64;
+
 /// When the kernel gives up on a peer that acknowledges nothing. Only a backstop: the clocks of a request
 /// are shorter, but what is left in the send buffer after an abort has no other end.
 const KERNEL_PATIENCE: Duration = Duration::from_secs(120);
@@ -152,7 +156,7 @@ impl HttpTransportBuilder {
         self
     }
 
-    /// How long an idle connection is kept for the next request. Default: 20 s.
+    /// How long an idle connection is kept for the next request. Default: 20 s. Of each host at most 64 are kept.
     #[must_use]
     pub fn pool_idle(mut self, idle: Duration) -> Self {
         self.pool_idle = idle;
@@ -180,6 +184,7 @@ impl HttpTransportBuilder {
                 .user_agent(user_agent.clone())
                 .dns_resolver(ShuffledDns)
                 .pool_idle_timeout(self.pool_idle)
+                .pool_max_idle_per_host(POOL_IDLE_MAX)
                 .tcp_user_timeout(KERNEL_PATIENCE);
             match &via {
                 _ if !proxied => builder = builder.no_proxy(),
@@ -194,7 +199,12 @@ impl HttpTransportBuilder {
         let inner = Inner {
             client: client(!matches!(self.proxy, ProxyRule::Direct))?,
             local: if proxies.spares(true) { Some(client(false)?) } else { None },
-            streams: stream::client(tls.clone(), proxies.clone(), self.pool_idle, KERNEL_PATIENCE),
+            streams: stream::client(
+                tls.clone(),
+                proxies.clone(),
+                (self.pool_idle, POOL_IDLE_MAX),
+                KERNEL_PATIENCE,
+            ),
             user_agent,
             proxies,
             plain_http: self.plain_http,

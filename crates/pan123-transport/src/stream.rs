@@ -51,7 +51,7 @@ pub(crate) type StreamClient = Client<Connector, Outgoing>;
 pub(crate) fn client(
     tls: ClientConfig,
     proxies: Proxies,
-    pool_idle: Duration,
+    (pool_idle, pool_idle_max): (Duration, usize),
     patience: Duration,
 ) -> StreamClient {
     let mut tcp = HttpConnector::new_with_resolver(ShuffledDns);
@@ -68,6 +68,7 @@ pub(crate) fn client(
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(pool_idle)
+        .pool_max_idle_per_host(pool_idle_max)
         .build(Connector { tcp: Tcp(tcp), tls: TlsConnector::from(Arc::new(tls)), proxies })
 }
 

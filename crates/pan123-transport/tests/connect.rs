@@ -378,3 +378,32 @@ async fn the_environment_names_the_proxy_but_not_for_this_machine() {
         assert!(directly.recv().await.unwrap().head.starts_with("POST / HTTP/1.1\r\n"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_leaves_at_most_64_idle_connections() {
+    for body in [Body::from_bytes(data(100)), slice(100)] {
+        let (closed_in, mut closed) = unbounded_channel();
+        // Nobody is answered before all are there.
+        let burst = Arc::new(std::sync::Barrier::new(100));
+        let addr = serve(move |mut stream, _| {
+            read_request(&mut stream).unwrap();
+            burst.wait();
+            stream.write_all(OK).unwrap();
+            drain(&mut stream);
+            let _ = closed_in.send(());
+        });
+        let transport = HttpTransport::builder().pool_idle(Duration::from_secs(600)).build().unwrap();
+        let requests = (0..100).map(|_| {
+            let (transport, request) = (transport.clone(), post(format!("http://{addr}/"), body.clone()));
+            tokio::spawn(async move { transport.send(request).await.unwrap() })
+        });
+        for answer in requests.collect::<Vec<_>>() {
+            assert_eq!(answer.await.unwrap().status, 200);
+        }
+        for _ in 64..100 {
+            let one = tokio::time::timeout(Duration::from_secs(30), closed.recv());
+            one.await.expect("the connection is closed").unwrap();
+        }
+        assert!(closed.try_recv().is_err(), "fewer than 64 are kept");
+    }
+}
