@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    entry,
     error::{ErrorRecord, pan123_error},
     fork::{self, Process},
     handle,
@@ -31,6 +32,10 @@ pub(crate) fn guard(
     err: *mut *mut pan123_error,
     inside: impl FnOnce() -> Result<(), Fault>,
 ) -> pan123_status {
+    entry::enter(|| guarded(err, inside))
+}
+
+fn guarded(err: *mut *mut pan123_error, inside: impl FnOnce() -> Result<(), Fault>) -> pan123_status {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         test_panic();
         if !err.is_null() {
@@ -65,11 +70,13 @@ pub(crate) fn guard(
 
 /// Runs the inside of an exported function that has no error to give; a panic yields `otherwise`.
 pub(crate) fn quiet<T>(otherwise: T, inside: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(|| {
-        test_panic();
-        inside()
-    }))
-    .unwrap_or(otherwise)
+    entry::enter(|| {
+        catch_unwind(AssertUnwindSafe(|| {
+            test_panic();
+            inside()
+        }))
+        .unwrap_or(otherwise)
+    })
 }
 
 /// What a panic said.

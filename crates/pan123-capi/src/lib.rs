@@ -55,6 +55,7 @@ pub mod plugin;
 mod calls;
 #[cfg(all(unix, not(target_vendor = "apple")))]
 mod elf;
+mod entry;
 mod fields;
 mod fork;
 mod guard;

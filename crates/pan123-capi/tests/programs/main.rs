@@ -65,6 +65,19 @@ fn no_thread_descriptor_or_signal_handler_is_left_behind() {
 }
 
 #[test]
+fn a_thread_that_is_at_its_end_can_still_call() {
+    for end in ["exit", "key"] {
+        let output = check_program("late", &[end]);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
+}
+
+#[test]
+fn a_cancelled_thread_ends_after_its_call() {
+    check_program("late", &["cancel"]);
+}
+
+#[test]
 fn the_signals_of_the_host_are_left_to_the_host() {
     check_program("signals", &[]);
 }
