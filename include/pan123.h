@@ -47,7 +47,9 @@
  *          an object keeps a reference of its own for as long as it needs one.
  * Text     Goes in as pointer and length, or PAN123_NUL as the length if it ends with NUL; it is UTF-8 and is copied.
  *          It comes out UTF-8, with a NUL at its end, borrowed from the object that it was asked of.
- * Threads  Every object may be used by all threads at once, unless its type says otherwise.
+ * Threads  Every object may be used by all threads at once, unless its type says otherwise. Calls also work in functions
+ *          given to atexit and in destructors of statics and of threads. pthread_cancel takes effect after the call.
+ * Memory   When there is none left, the process ends (abort), as it does in most programs.
  * Waiting  Functions that wait for a request, an upload, an event or a callback of yours say so under "Blocking", and
  *          return PAN123_E_WOULD_DEADLOCK inside a callback. Others take no longer than it takes to open a file.
  * Numbers  Options, fields and events are numbers. More may come; ignore those that you do not know.
@@ -434,7 +436,8 @@ typedef int32_t pan123_status;
  *
  * A vtable is read once, when it is given to the library, and may go away afterwards. It may be shorter or longer
  * than the library's idea of it: `struct_size` says how long it is, members beyond it count as NULL, and NULL
- * members are not offered. A size that ends inside a member is `PAN123_E_ABI`. No callback may unwind (C++ exception, `longjmp`, panic) out of itself.
+ * members are not offered. A size that ends inside a member is `PAN123_E_ABI`. No callback may unwind
+ * (C++ exception, `longjmp`, panic) out of itself, nor end its thread (`pthread_exit`).
  *
  * A callback that fails returns a code that is not `PAN123_OK`, and may put an error made with `pan123_error_new`
  * into `*err`, which the library then owns. What a callback is lent ends when it returns.
@@ -832,7 +835,8 @@ PAN123_API const char *pan123_status_name(pan123_status code);
  * Makes an error object, for a callback that fails: put it into the callback's `*err` and return the same code.
  *
  * `code` is one of the `PAN123_E_`; 0 and negative numbers become `PAN123_E_CALLBACK`. `msg` says in a sentence what
- * went wrong, without secrets; bytes that are not UTF-8 are replaced. NULL gives an error without a message.
+ * went wrong, without secrets; bytes that are not UTF-8 are replaced, and line ends and control characters become
+ * spaces. NULL gives an error without a message.
  *
  * Returns the object, or NULL when there is no memory for it.
  *
@@ -1138,7 +1142,7 @@ const char *pan123_http_header(const pan123_http *x,
                                const char **value);
 
 /**
- * Sets a header of the request (`of_answer` 0, until it is forwarded) or of the answer (1, after it was given); one of
+ * Sets a header of the request (`of_answer` 0; counts when it is forwarded) or of the answer (1, after it was given); one of
  * the same name is replaced.
  *
  * Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a name or value that cannot stand in a header, and for
@@ -1548,7 +1552,8 @@ void pan123_client_free(pan123_client *c);
  * `PAN123_E_SOURCE_CHANGED`, the code of a callback that failed, `PAN123_E_SOURCE_STALLED` for one that takes more than
  * 30 s; `PAN123_E_CANCELLED`
  * when `stop` is fired, and the places that were not reached are NULL; `PAN123_E_UNKNOWN_NUMBER` for unknown flags;
- * `PAN123_E_WOULD_DEADLOCK` in a callback; `PAN123_E_INVALID_ARGUMENT`, also for a `slice_size` that makes too many
+ * `PAN123_E_INTERNAL` when the system gives no thread for a callback; `PAN123_E_WOULD_DEADLOCK` in a callback;
+ * `PAN123_E_INVALID_ARGUMENT`, also for a `slice_size` that makes too many
  * slices: nothing is hashed then.
  *
  * Ownership: the results are yours, also when it fails; free each with `pan123_result_free`. `stop` may be NULL.

@@ -31,7 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ]),
     ("pan123-cli", &[
         "pan123-capi", "pan123-emulator", "pan123-hash", "pan123-upload",
-        "clap", "clap_complete", "etcetera", "indicatif", "serde", "serde_json", "tempfile", "tokio", "toml",
+        "clap", "clap_complete", "etcetera", "indicatif", "serde", "serde_json", "signal-hook", "tempfile", "tokio", "toml",
         "tracing-subscriber", "walkdir",
     ]),
     ("pan123-sim", &["pan123-proto", "fastrand"]),

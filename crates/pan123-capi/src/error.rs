@@ -3,7 +3,11 @@
 use std::{ffi::c_char, fmt, iter};
 
 use libc::size_t;
-use pan123_upload::{Error, ErrorKind, transport};
+use pan123_upload::{
+    Error, ErrorKind,
+    proto::words::{one_line, without_secret},
+    transport,
+};
 
 use crate::{
     fields::Fields,
@@ -91,6 +95,12 @@ impl ErrorRecord {
         Self { code, fields: self.fields.with_number(PAN123_F_CODE, code), below: self.below }
     }
 
+    /// The same without a secret that stands in its message.
+    pub(crate) fn without(self, secret: &str) -> Self {
+        let message = without_secret(&self.message(), secret);
+        Self { code: self.code, fields: self.fields.with_text(PAN123_F_MESSAGE, message), below: self.below }
+    }
+
     pub(crate) fn message(&self) -> String {
         let text = self.fields.get_text(PAN123_F_MESSAGE, 0);
         text.map_or_else(String::new, |text| String::from_utf8_lossy(text.bytes()).into_owned())
@@ -174,7 +184,8 @@ pub(crate) fn kind_of(code: pan123_status) -> ErrorKind {
 /// Makes an error object, for a callback that fails: put it into the callback's `*err` and return the same code.
 ///
 /// `code` is one of the `PAN123_E_`; 0 and negative numbers become `PAN123_E_CALLBACK`. `msg` says in a sentence what
-/// went wrong, without secrets; bytes that are not UTF-8 are replaced. NULL gives an error without a message.
+/// went wrong, without secrets; bytes that are not UTF-8 are replaced, and line ends and control characters become
+/// spaces. NULL gives an error without a message.
 ///
 /// Returns the object, or NULL when there is no memory for it.
 ///
@@ -211,7 +222,7 @@ pub unsafe extern "C" fn pan123_error_new(
             String::from_utf8_lossy(bytes).into_owned()
         };
         let code = if code > 0 { code } else { PAN123_E_CALLBACK };
-        handle::give(ErrorRecord::new(code, message))
+        handle::give(ErrorRecord::new(code, one_line(&message)))
     })
 }
 

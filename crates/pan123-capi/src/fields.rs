@@ -25,6 +25,12 @@ impl Fields {
         self.number(field, value).with_json()
     }
 
+    /// The same with another value for a text that it has, in its JSON too.
+    pub(crate) fn with_text(mut self, field: u32, value: impl AsRef<[u8]>) -> Self {
+        self.texts.retain(|(known, _)| ![field, PAN123_F_JSON].contains(known));
+        self.text(field, value).with_json()
+    }
+
     /// A number that C sees as `int64_t`. Larger ones do not occur: sizes end at 10 GiB, times in the year 292 million.
     pub(crate) fn size(self, field: u32, value: u64) -> Self {
         self.number(field, i64::try_from(value).unwrap_or(i64::MAX))

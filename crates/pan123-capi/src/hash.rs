@@ -49,7 +49,8 @@ use crate::{
 /// `PAN123_E_SOURCE_CHANGED`, the code of a callback that failed, `PAN123_E_SOURCE_STALLED` for one that takes more than
 /// 30 s; `PAN123_E_CANCELLED`
 /// when `stop` is fired, and the places that were not reached are NULL; `PAN123_E_UNKNOWN_NUMBER` for unknown flags;
-/// `PAN123_E_WOULD_DEADLOCK` in a callback; `PAN123_E_INVALID_ARGUMENT`, also for a `slice_size` that makes too many
+/// `PAN123_E_INTERNAL` when the system gives no thread for a callback; `PAN123_E_WOULD_DEADLOCK` in a callback;
+/// `PAN123_E_INVALID_ARGUMENT`, also for a `slice_size` that makes too many
 /// slices: nothing is hashed then.
 ///
 /// Ownership: the results are yours, also when it fails; free each with `pan123_result_free`. `stop` may be NULL.

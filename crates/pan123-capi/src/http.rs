@@ -35,6 +35,8 @@ pub struct pan123_http {
 /// What is behind a `pan123_http`.
 pub(crate) struct Exchange {
     request: Mutex<Request>,
+    /// What no error may repeat.
+    token: String,
     response: Mutex<Option<Response>>,
     /// Texts lent to the host; they stay until the exchange is over.
     lent: Mutex<Vec<Text>>,
@@ -58,7 +60,10 @@ pub(crate) struct Activity {
 
 impl Exchange {
     pub(crate) fn new(request: Request, below: Arc<dyn Transport>, runtime: Runtime) -> Arc<Self> {
+        let token = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         Arc::new(Self {
+            token: token
+                .map_or_else(String::new, |(_, value)| value.trim_start_matches("Bearer ").to_owned()),
             meter: request.meter.clone(),
             request: Mutex::new(request),
             response: Mutex::default(),
@@ -230,6 +235,7 @@ fn below_code(kind: ErrorKind) -> pan123_status {
 
 /// What a transport of the host said, for the engine.
 pub(crate) fn to_transport_error(record: &ErrorRecord, exchange: &Exchange, elapsed: Duration) -> Error {
+    let record = &record.clone().without(&exchange.token);
     let (sent, len) = exchange.sent();
     let kind = match record.code {
         PAN123_E_TLS => ErrorKind::Tls,
@@ -377,7 +383,7 @@ pub unsafe extern "C" fn pan123_http_header(
     })
 }
 
-/// Sets a header of the request (`of_answer` 0, until it is forwarded) or of the answer (1, after it was given); one of
+/// Sets a header of the request (`of_answer` 0; counts when it is forwarded) or of the answer (1, after it was given); one of
 /// the same name is replaced.
 ///
 /// Returns `PAN123_OK`; `PAN123_E_INVALID_ARGUMENT` for a name or value that cannot stand in a header, and for

@@ -257,6 +257,9 @@ impl Plugin {
                 path.display()
             )));
         }
+        if path.as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(invalid("the path of a plugin has a NUL inside"));
+        }
         let fail = |why: String| fault(PAN123_E_PLUGIN, format!("plugin {}: {why}", path.display()));
         let plugin = entry(path).map_err(fail)?;
         // SAFETY: `entry` returned what the plugin says is one of these; its magic and size are checked before the rest.
@@ -354,6 +357,10 @@ fn entry(path: &Path) -> Result<*const pan123_plugin, String> {
         unsafe { library.get::<unsafe extern "C" fn() -> *const pan123_plugin>(b"pan123_plugin_entry\0") };
     let symbol =
         symbol.map_err(|_| "it has no function pan123_plugin_entry, so it is no plugin".to_owned())?;
+    #[cfg(all(unix, not(target_vendor = "apple")))]
+    if !crate::elf::is_code(*symbol as *const std::ffi::c_void) {
+        return Err("its pan123_plugin_entry is no function, so it is no plugin".into());
+    }
     // SAFETY: as above.
     let plugin = calling_out(|| unsafe { symbol() });
     // Never closed: its threads and thread-local destructors may outlive every use of it.

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{CStr, c_void},
-    mem::MaybeUninit,
+    mem::{MaybeUninit, offset_of},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc::Sender},
     time::{Duration, Instant},
 };
@@ -20,7 +20,8 @@ use crate::{
 ///
 /// A vtable is read once, when it is given to the library, and may go away afterwards. It may be shorter or longer
 /// than the library's idea of it: `struct_size` says how long it is, members beyond it count as NULL, and NULL
-/// members are not offered. A size that ends inside a member is `PAN123_E_ABI`. No callback may unwind (C++ exception, `longjmp`, panic) out of itself.
+/// members are not offered. A size that ends inside a member is `PAN123_E_ABI`. No callback may unwind
+/// (C++ exception, `longjmp`, panic) out of itself, nor end its thread (`pthread_exit`).
 ///
 /// A callback that fails returns a code that is not `PAN123_OK`, and may put an error made with `pan123_error_new`
 /// into `*err`, which the library then owns. What a callback is lent ends when it returns.
@@ -206,7 +207,11 @@ impl<V: Vtable> Host<V> {
     /// `vtable` is NULL or readable for as many bytes as its `struct_size` says.
     pub(crate) unsafe fn new(vtable: *const V, ctx: usize) -> Result<Self, Fault> {
         // SAFETY: `Vtable` promises the shape, the caller the bytes.
-        let (copy, size) = unsafe { read_sized(vtable, size_of::<pan123_vtable>(), V::NAME) }?;
+        let read = unsafe { read_sized(vtable, size_of::<pan123_vtable>(), V::NAME) };
+        let (copy, size) = read.inspect_err(|_| {
+            // SAFETY: as above, and a vtable starts with its head.
+            unsafe { release_only(vtable.cast(), ctx) }
+        })?;
         // From here on the context is let go of by `drop`.
         let serial = (copy.head().flags & PAN123_VT_SERIAL != 0).then(Arc::default);
         let host = Self { vtable: copy, ctx, serial, _released: None };
@@ -262,8 +267,6 @@ impl<V: Vtable> Host<V> {
         tell(None);
         // SAFETY: the callback gives away what it left there.
         let record = unsafe { error::take(error) };
-        // Codes are positive; what is not says no more than that it failed.
-        let code = if code < 0 { PAN123_E_CALLBACK } else { code };
         match (code, record) {
             (PAN123_OK, _) => Ok(()),
             (code, Some(record)) => Err(Box::new(record.with_code(code))),
@@ -285,6 +288,22 @@ impl<V: Vtable> Drop for Host<V> {
             // SAFETY: the host gave it for exactly this, and nothing else is called on the context any more.
             calling_out(|| unsafe { release(self.ctx) });
         }
+    }
+}
+
+/// Lets go of the context of a vtable that is too short to be one, if it has a place for how.
+///
+/// # Safety
+///
+/// `head` is NULL or readable for as many bytes as its size says.
+unsafe fn release_only(head: *const pan123_vtable, ctx: usize) {
+    let least = offset_of!(pan123_vtable, extension);
+    // SAFETY: by the contract.
+    if let Ok((head, _)) = unsafe { read_sized(head, least, "") }
+        && let Some(release) = head.release
+    {
+        // SAFETY: the host gave it for exactly this, and nothing else is called on the context.
+        calling_out(|| unsafe { release(ctx) });
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::endpoint::Endpoint;
+use crate::{endpoint::Endpoint, words};
 
 /// What a failed request means. Made by the classification table for answers of the service, and by
 /// the driver for what happened below HTTP.
@@ -121,10 +121,6 @@ impl Class {
     }
 }
 
-/// Shorter secrets are hidden only where they stand alone, or they would be found inside ordinary words. Those of the
-/// service have 32 characters and more.
-const SECRET_LEN_MIN: usize = 8;
-
 /// One failed request, in the server's words where it spoke.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -167,39 +163,19 @@ impl Failure {
         if secret.is_empty() {
             return;
         }
-        self.message = without(&self.message, secret);
-        self.trace_id = self.trace_id.take().map(|id| without(&id, secret));
-        if secret.len() < SECRET_LEN_MIN {
+        self.message = words::without_secret(&self.message, secret);
+        self.trace_id = self.trace_id.take().map(|id| words::without_secret(&id, secret));
+        if secret.len() < words::SECRET_LEN_MIN {
             return;
         }
-        let Some(words) = self.message.strip_suffix('…') else { return };
+        let Some(shown) = self.message.strip_suffix('…') else { return };
         // Shorter beginnings are as likely chance as secret.
         let cut =
-            (4..secret.len()).rev().find(|len| secret.get(..*len).is_some_and(|part| words.ends_with(part)));
+            (4..secret.len()).rev().find(|len| secret.get(..*len).is_some_and(|part| shown.ends_with(part)));
         if let Some(len) = cut {
-            self.message = format!("{}{HIDDEN}…", &words[..words.len() - len]);
+            self.message = format!("{}{}…", &shown[..shown.len() - len], words::HIDDEN);
         }
     }
-}
-
-const HIDDEN: &str = "[hidden]";
-
-fn without(text: &str, secret: &str) -> String {
-    if secret.len() >= SECRET_LEN_MIN {
-        return text.replace(secret, HIDDEN);
-    }
-    let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
-    let is_word = |c: char| c.is_ascii_alphanumeric();
-    while let Some(at) = rest.find(secret) {
-        let (before, after) = (&rest[..at], &rest[at + secret.len()..]);
-        let before_it = before.chars().next_back().or_else(|| shown.chars().next_back());
-        let alone = !before_it.is_some_and(is_word) && !after.starts_with(is_word);
-        shown.push_str(before);
-        shown.push_str(if alone { HIDDEN } else { secret });
-        rest = after;
-    }
-    shown.push_str(rest);
-    shown
 }
 
 impl fmt::Display for Failure {

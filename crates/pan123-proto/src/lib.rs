@@ -15,6 +15,7 @@ pub mod multipart;
 pub mod names;
 mod plan;
 pub mod wire;
+pub mod words;
 
 pub use classify::{advice, classify};
 pub use decode::Answer;

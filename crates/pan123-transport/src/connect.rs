@@ -1,7 +1,8 @@
 //! How connections are made: TLS, name lookup, proxies.
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, Read},
     net::SocketAddr,
     path::Path,
     sync::Arc,
@@ -52,9 +53,18 @@ pub(crate) fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, Error> 
     Ok(config)
 }
 
+/// Those of all authorities there are take a fraction of a MiB.
+const CA_FILE_LEN_MAX: u64 = 16 << 20;
+
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let fail = |why: &str| Error::new(ErrorKind::Invalid, format!("ca file {}: {why}", path.display()));
-    let text = std::fs::read(path).map_err(|e| fail("cannot be read").with_source(e))?;
+    let mut text = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(CA_FILE_LEN_MAX + 1).read_to_end(&mut text))
+        .map_err(|e| fail("cannot be read").with_source(e))?;
+    if text.len() as u64 > CA_FILE_LEN_MAX {
+        return Err(fail("is larger than 16 MiB, so it is no list of certificates"));
+    }
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
         .map_err(|e| fail("is damaged").with_source(e))?;

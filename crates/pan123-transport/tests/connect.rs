@@ -141,6 +141,8 @@ fn a_bad_ca_file_is_refused_when_the_transport_is_made() {
         write("words.pem", "trust me"),
         write("damaged.pem", &pem("?")),
         write("no-certificate.pem", &pem("aGVsbG8=")),
+        // A file without an end.
+        "/dev/zero".into(),
     ] {
         let error = HttpTransport::builder().ca_file(&path).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);

@@ -1,6 +1,9 @@
 /* Callbacks that fail: what they fail with is what the host is told, by every way of asking, and is not tried again. */
 #include "test.h"
 
+#include <stddef.h>
+#include <strings.h>
+
 #define WORDS "the vault is shut"
 
 static int sends, gets;
@@ -237,16 +240,66 @@ static void without_a_word(void)
     static const struct { pan123_status code; const char *words; } cases[] = {
         { PAN123_E_NETWORK, "read_at failed with PAN123_E_NETWORK" },
         { 12345, "read_at failed with 12345, which is no code" },
+        { -5, "read_at failed with -5, which is no code" },
     };
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         pan123_source *s = NULL;
         pan123_result *r = NULL;
         pan123_error *e = NULL;
         CHECK_OK(pan123_source_new(&vt, (uintptr_t)cases[i].code, 100, &s, &err));
-        CHECK(pan123_hash(&s, 1, 0, 0, NULL, &r, &e) != PAN123_OK);
+        CHECK(pan123_hash(&s, 1, 0, 0, NULL, &r, &e) == (i ? PAN123_E_SOURCE_IO : cases[i].code));
         CHECK(strstr(pan123_error_str(e, PAN123_F_MESSAGE, NULL), cases[i].words));
         pan123_error_free(e);
         pan123_source_free(s);
+    }
+}
+
+/* What a callback says comes out on one line, once, and without the token. */
+static pan123_status say_it_all(uintptr_t ctx, pan123_http *x, pan123_error **err)
+{
+    char words[200];
+    const char *value = NULL, *name;
+    for (size_t i = 0; (name = pan123_http_header(x, 0, i, &value)); i++) {
+        if (strcasecmp(name, "authorization")) continue;
+        snprintf(words, sizeof words, "lost\n\x1b[31mthe %s: %s (%s)", name, value, value + strlen("Bearer "));
+    }
+    *err = pan123_error_new((pan123_status)ctx, words, PAN123_NUL);
+    return (pan123_status)ctx;
+}
+
+static void words_are_fit_to_show(pan123_source *s)
+{
+    static const pan123_transport_vtable vt = { { sizeof vt, 0, NULL, NULL }, say_it_all, NULL };
+    static const pan123_status codes[] = { PAN123_E_CALLBACK, PAN123_E_PROTOCOL };
+    for (int i = 0; i < 2; i++) {
+        pan123_transport *x = NULL;
+        pan123_error *e = NULL;
+        pan123_client *c;
+        const char *text, *first;
+        CHECK_OK(pan123_transport_new(NULL, &vt, (uintptr_t)codes[i], &x, &err));
+        c = client_of(NULL, x, NULL);
+        CHECK(upload(c, s, &e) == codes[i]);
+        text = pan123_error_str(e, PAN123_F_MESSAGE, NULL);
+        first = strstr(text, "lost [31mthe ");
+        CHECK(first && !strstr(first + 1, "lost") && strstr(first, ": Bearer [hidden] ([hidden])"));
+        CHECK(!strstr(pan123_error_str(e, PAN123_F_JSON, NULL), getenv("PAN123_ACCESS_TOKEN")));
+        pan123_error_free(e);
+        pan123_client_free(c);
+        pan123_transport_free(x);
+    }
+}
+
+/* A vtable that is too short to be one: its context is let go of all the same, if it says how. */
+static void let_go(uintptr_t ctx) { ++*(int *)ctx; }
+
+static void short_tables(void)
+{
+    for (uint32_t size = 0; size <= sizeof(pan123_vtable); size++) {
+        int released = 0;
+        pan123_source_vtable vt = { { size, 0, let_go, NULL }, read_fails, NULL };
+        pan123_source *s = NULL;
+        CHECK(pan123_source_new(&vt, (uintptr_t)&released, 100, &s, NULL) != PAN123_OK && !s);
+        CHECK(released == (size >= offsetof(pan123_vtable, extension)));
     }
 }
 
@@ -328,6 +381,8 @@ int main(void)
         pan123_client_free(c);
         pan123_transport_free(x);
     }
+    words_are_fit_to_show(s);
+    short_tables();
     {
         pan123_tokens *t = NULL;
         pan123_store *st = NULL;

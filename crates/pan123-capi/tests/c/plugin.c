@@ -102,7 +102,12 @@ static pan123_status open_(const pan123_host *h, const char *config, size_t len,
     return PAN123_OK;
 }
 
+#ifdef NO_FUNCTION
+#define pan123_plugin_entry entry_of_another_name
+const pan123_plugin *entry_of_another_name(void);
+#else
 const pan123_plugin *pan123_plugin_entry(void);
+#endif
 const pan123_plugin *pan123_plugin_entry(void)
 {
     static const pan123_plugin plugin = { MAGIC, SIZE, ABI, 0, "test", "1.2", OPEN };
@@ -114,3 +119,8 @@ const pan123_plugin *pan123_plugin_entry(void)
     return &plugin;
 #endif
 }
+#ifdef NO_FUNCTION
+#undef pan123_plugin_entry
+extern int pan123_plugin_entry;
+int pan123_plugin_entry = 5;
+#endif

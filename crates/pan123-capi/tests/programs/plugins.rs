@@ -49,6 +49,11 @@ fn a_missing_symbol_is_refused() {
 }
 
 #[test]
+fn a_symbol_that_is_no_function_is_refused() {
+    check_refused("data", &["-DNO_FUNCTION"], &["pan123_plugin_entry is no function"]);
+}
+
+#[test]
 fn an_entry_without_an_answer_is_refused() {
     check_refused("null", &["-DNO_PLUGIN"], &["returned NULL"]);
     check_refused("no-open", &["-DOPEN=NULL"], &["open is NULL"]);

@@ -1,5 +1,7 @@
 //! The server's words, made fit to show: one line, no control characters, no tokens, not too long.
 
+use crate::words::one_line;
+
 /// A body that is no envelope, as text.
 pub(super) fn plain(body: &[u8]) -> String {
     // Four bytes are the longest character, so more than this never shows.
@@ -33,38 +35,11 @@ const TITLE_CHARS_MAX: usize = 100;
 
 /// `text` on one line, cut to at most `chars` characters, the last of which is then `…`.
 pub(super) fn shorten(text: &str, chars: usize) -> String {
-    let line = text.split(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c));
-    let line = line.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    let line = hide_tokens(&line);
+    let line = one_line(text);
     match line.char_indices().nth(chars) {
         None => line,
         Some(_) => line.chars().take(chars - 1).chain(['…']).collect(),
     }
-}
-
-/// Characters that would reorder or hide what a terminal shows around them.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
-}
-
-/// Some servers repeat the request's `Authorization` in an error: JWTs and whatever follows
-/// `Bearer` are replaced. [`Failure::hide`](crate::Failure::hide) does the same for a known secret.
-fn hide_tokens(line: &str) -> String {
-    let is_token_char = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
-    let mut shown = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(start) = rest.find(is_token_char) {
-        let word_len = rest[start..].find(|c| !is_token_char(c)).unwrap_or(rest.len() - start);
-        let (before, word) = (&rest[..start], &rest[start..start + word_len]);
-        shown.push_str(before);
-        let follows_bearer = matches!(before, " " | ": ")
-            && shown.trim_end_matches([' ', ':']).to_ascii_lowercase().ends_with("bearer");
-        let is_jwt = word.starts_with("eyJ") && word.len() >= 16;
-        shown.push_str(if follows_bearer || is_jwt { "[hidden]" } else { word });
-        rest = &rest[start + word_len..];
-    }
-    shown.push_str(rest);
-    shown
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ impl Inner {
             .await;
         asked.map_err(|error| match error.kind() {
             ErrorKind::Login => error.with_advice(
-                "The refresh token is spent or has expired. Authorize the program again and give it the new one.",
+                "If the client id and secret are right, the refresh token is spent or has expired: authorize the program again and give it the new one.",
             ),
             _ => error,
         })
