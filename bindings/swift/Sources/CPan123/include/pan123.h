@@ -48,7 +48,8 @@
  * Text     Goes in as pointer and length, or PAN123_NUL as the length if it ends with NUL; it is UTF-8 and is copied.
  *          It comes out UTF-8, with a NUL at its end, borrowed from the object that it was asked of.
  * Threads  Every object may be used by all threads at once, unless its type says otherwise. Calls also work in functions
- *          given to atexit and in destructors of statics and of threads. pthread_cancel takes effect after the call.
+ *          given to atexit and in destructors of statics and of threads. pthread_cancel takes effect at the thread's next
+ *          cancellation point after the call; end a call with a stop object, cancel or shutdown.
  * Memory   When there is none left, the process ends (abort), as it does in most programs.
  * Waiting  Functions that wait for a request, an upload, an event or a callback of yours say so under "Blocking", and
  *          return PAN123_E_WOULD_DEADLOCK inside a callback. Others take no longer than it takes to open a file.
