@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    mem,
     path::Path,
     sync::{OnceLock, atomic::AtomicUsize, mpsc},
     thread,
@@ -155,7 +156,7 @@ impl<'a, P: AsRef<Path>> Worker<'a, P> {
         options: &'a Options<'a>,
         workers: usize,
     ) -> Self {
-        let reader = Reader::new(paths, next, options, workers);
+        let reader = Reader::new(paths, next, kernel, options, workers);
         let hasher = Hasher { kernel, options, started: HashMap::new() };
         Self { paths, reader, hasher, batch: Batch::new() }
     }
@@ -165,7 +166,7 @@ impl<'a, P: AsRef<Path>> Worker<'a, P> {
         if self.hasher.options.check_cancelled().is_err() || !self.reader.fill(&mut self.batch) {
             return false;
         }
-        if !self.batch.pieces.is_empty() && !tell(self.hasher.take(&mut self.batch)) {
+        if !self.batch.is_empty() && !tell(self.hasher.take(&mut self.batch)) {
             return false;
         }
         while let Some(open) = self.reader.alone.pop() {
@@ -205,7 +206,12 @@ enum Target {
 
 impl Hasher<'_> {
     fn take(&mut self, batch: &mut Batch) -> Done {
-        let mut done = Done { bytes: 0, files: Vec::with_capacity(batch.pieces.len()) };
+        let mut done = Done { bytes: 0, files: mem::take(&mut batch.done) };
+        done.bytes = done.files.iter().flat_map(|(_, result)| result).map(|digests| digests.size).sum();
+        if batch.pieces.is_empty() {
+            return done;
+        }
+        done.files.reserve(batch.pieces.len());
         let mut files = Vec::with_capacity(batch.pieces.len());
         let mut contents = Vec::with_capacity(batch.pieces.len());
         for piece in batch.pieces.drain(..) {

@@ -68,6 +68,7 @@ mod options;
 mod reader;
 mod schedule;
 mod state;
+mod tiny;
 
 pub use digests::{Digests, hex};
 pub use error::{Error, ErrorKind};

@@ -11,10 +11,11 @@ use std::{
 };
 
 use crate::{
-    Error, FileInput, Options,
+    Digests, Error, FileInput, Kernel, Options,
     file::AHEAD_MIN,
     input::{Before, SMALL_MAX, read_full},
     many::SLICE_MIN,
+    tiny::{hash_tiny, is_tiny},
 };
 
 /// Room for data in a batch, in bytes; half of a core's own cache, so that what was read is still there to hash.
@@ -54,6 +55,8 @@ pub(crate) struct Batch {
     base: usize,
     used: usize,
     pub(crate) pieces: Vec<Piece>,
+    /// Files that were done in passing, or could not be opened.
+    pub(crate) done: Vec<(usize, Result<Digests, Error>)>,
 }
 
 /// A part of one file, or why there is none.
@@ -76,7 +79,7 @@ pub(crate) struct Content {
 
 impl Batch {
     pub(crate) fn new() -> Self {
-        Self { room: ROOM, buf: Vec::new(), base: 0, used: 0, pieces: Vec::new() }
+        Self { room: ROOM, buf: Vec::new(), base: 0, used: 0, pieces: Vec::new(), done: Vec::new() }
     }
 
     /// A batch that takes less, until it is [enlarged](Self::enlarge).
@@ -96,12 +99,17 @@ impl Batch {
     fn clear(&mut self) {
         self.used = 0;
         self.pieces.clear();
+        self.done.clear();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.done.is_empty()
     }
 
     /// Bytes that still fit, with one to spare.
     fn room(&self) -> usize {
         let len = self.room + BUF_MAX - ROOM;
-        if self.pieces.len() >= PIECES_MAX { 0 } else { len.saturating_sub(self.used + 3 * LINE) }
+        if self.pieces.len() + self.done.len() >= PIECES_MAX { 0 } else { len.saturating_sub(self.used + 3 * LINE) }
     }
 
     /// The next so many bytes of the buffer.
@@ -125,6 +133,7 @@ impl Batch {
 pub(crate) struct Reader<'a, P> {
     paths: &'a [P],
     next: &'a AtomicUsize,
+    kernel: Kernel,
     options: &'a Options<'a>,
     open_max: usize,
     open: VecDeque<Open>,
@@ -146,12 +155,13 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
     pub(crate) fn new(
         paths: &'a [P],
         next: &'a AtomicUsize,
+        kernel: Kernel,
         options: &'a Options<'a>,
         readers: usize,
     ) -> Self {
         // None takes so many large files that the others go without.
         let open_max = paths.len().div_ceil(readers).min(OPEN_MAX);
-        Self { paths, next, options, open_max, open: VecDeque::new(), alone: Vec::new() }
+        Self { paths, next, kernel, options, open_max, open: VecDeque::new(), alone: Vec::new() }
     }
 
     /// Files that no reader has begun.
@@ -178,9 +188,16 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
             if file >= self.paths.len() {
                 break;
             }
-            match FileInput::open_with_stat(self.paths[file].as_ref()) {
+            let path = self.paths[file].as_ref();
+            match FileInput::open_with_stat(path) {
                 Ok((input, stat)) => {
-                    let open = Open { file, input, before: Before::of_file(&stat), offset: 0 };
+                    let before = Before::of_file(&stat);
+                    if is_tiny(before, self.options) {
+                        let result = hash_tiny(&input, before, path, self.kernel, self.options);
+                        batch.done.push((file, result));
+                        continue;
+                    }
+                    let open = Open { file, input, before, offset: 0 };
                     let slice_size = self.options.slice_size().get();
                     if slice_size < SLICE_MIN && open.before.size > slice_size {
                         self.alone.push(open);
@@ -191,7 +208,7 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
                     }
                     self.read(open, share, batch);
                 }
-                Err(error) => batch.pieces.push(Piece { file, content: Err(error) }),
+                Err(error) => batch.done.push((file, Err(error))),
             }
         }
         // The last one has nothing to share the lanes with, but it can be read ahead.
@@ -201,7 +218,7 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
                 self.alone.extend(self.open.pop_front());
             }
         }
-        !batch.pieces.is_empty() || !self.alone.is_empty()
+        !batch.is_empty() || !self.alone.is_empty()
     }
 
     /// Reads the next piece of a file, and keeps the file open if that was not the last.
