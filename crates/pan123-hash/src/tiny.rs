@@ -20,6 +20,7 @@ pub(crate) fn is_tiny(before: Before, options: &Options) -> bool {
 }
 
 /// Hashes a [tiny](is_tiny) file.
+#[inline(always)]
 pub(crate) fn hash_tiny(
     input: &FileInput,
     before: Before,
