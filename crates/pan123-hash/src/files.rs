@@ -17,7 +17,7 @@ use crate::{
     Digests, Error, Kernel, Options,
     chain::{Chain, digest},
     file::{drive_file, hash_file},
-    reader::{Batch, Content, Open, Reader},
+    reader::{Batch, Begun, Content, Open, Reader},
     schedule::{Arena, Feed, Job, Then, run},
 };
 
@@ -27,6 +27,9 @@ const THREADS_MAX: usize = 4;
 /// Small batches that are hashed on the calling thread before others are started. Starting them takes as long as
 /// hashing some hundred KiB.
 const STEPS_HERE: usize = 5;
+
+/// Files that come first and are hashed one by one if they are tiny.
+const FEW: usize = 8;
 
 /// Batches that a thread may have done before the results of the first were taken.
 const DONE_MAX: usize = 8;
@@ -59,8 +62,14 @@ pub fn hash_many<P: AsRef<Path> + Sync>(
     }
     let next = AtomicUsize::new(0);
     let threads = threads().min(paths.len()).max(1);
+    let reader = || Reader::new(paths, &next, kernel, options, threads);
+    let mut first_reader = reader();
+    let (few, mut bytes_hashed) = take_few(&mut first_reader, options, &mut each);
+    if few == paths.len() {
+        return Ok(());
+    }
     let mut is_done = vec![false; paths.len()];
-    let mut bytes_hashed = 0;
+    is_done[..few].fill(true);
     let mut deliver = |done: Done| {
         for (file, result) in done.files {
             is_done[file] = true;
@@ -69,8 +78,8 @@ pub fn hash_many<P: AsRef<Path> + Sync>(
         bytes_hashed += done.bytes;
         options.report(bytes_hashed);
     };
-    let worker = || Worker::new(paths, &next, kernel, options, threads);
-    let mut first = worker();
+    let worker = || Worker::new(reader(), kernel, options);
+    let mut first = Worker::new(first_reader, kernel, options);
     first.batch = Batch::small();
     let mut here = |done| {
         deliver(done);
@@ -100,6 +109,40 @@ fn threads() -> usize {
     // The system is slow to say.
     static THREADS: OnceLock<usize> = OnceLock::new();
     *THREADS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX))
+}
+
+/// Takes the first few files one by one, as long as they are tiny: to set up what all the others need takes about as
+/// long as such a file.
+///
+/// Returns how many it took, and how many bytes they have.
+fn take_few<P: AsRef<Path>>(
+    reader: &mut Reader<P>,
+    options: &Options,
+    each: &mut dyn FnMut(usize, Result<Digests, Error>),
+) -> (usize, u64) {
+    let mut bytes = 0;
+    for count in 0..FEW {
+        if options.check_cancelled().is_err() {
+            return (count, bytes);
+        }
+        match reader.begin_next() {
+            Some((file, Begun::Done(result))) => {
+                bytes += result.as_ref().map_or(0, |digests| digests.size);
+                each(file, result.map_err(|error| error.at(reader.paths[file].as_ref())));
+                options.report(bytes);
+            }
+            Some((_, Begun::Open(open))) => {
+                reader.open.push_back(open);
+                return (count, bytes);
+            }
+            Some((_, Begun::Alone(open))) => {
+                reader.alone.push(open);
+                return (count, bytes);
+            }
+            None => return (count, bytes),
+        }
+    }
+    (FEW, bytes)
 }
 
 /// Lets `first` go on here next to so many threads, and delivers here what all of them do.
@@ -142,23 +185,15 @@ struct Done {
 
 /// Reads and hashes files until none is left.
 struct Worker<'a, P> {
-    paths: &'a [P],
     reader: Reader<'a, P>,
     hasher: Hasher<'a>,
     batch: Batch,
 }
 
 impl<'a, P: AsRef<Path>> Worker<'a, P> {
-    fn new(
-        paths: &'a [P],
-        next: &'a AtomicUsize,
-        kernel: Kernel,
-        options: &'a Options<'a>,
-        workers: usize,
-    ) -> Self {
-        let reader = Reader::new(paths, next, kernel, options, workers);
+    fn new(reader: Reader<'a, P>, kernel: Kernel, options: &'a Options<'a>) -> Self {
         let hasher = Hasher { kernel, options, started: HashMap::new() };
-        Self { paths, reader, hasher, batch: Batch::new() }
+        Self { reader, hasher, batch: Batch::new() }
     }
 
     /// Hashes one batch; false when no file is left, or `tell` says that nobody wants the results.
@@ -170,7 +205,7 @@ impl<'a, P: AsRef<Path>> Worker<'a, P> {
             return false;
         }
         while let Some(open) = self.reader.alone.pop() {
-            let path = self.paths[open.file].as_ref();
+            let path = self.reader.paths[open.file].as_ref();
             if !self.hasher.take_rest(&open, path, tell) {
                 return false;
             }

@@ -131,12 +131,12 @@ impl Batch {
 
 /// Reads files of `paths`, several of them at once if they are large. The readers of the same list share `next`.
 pub(crate) struct Reader<'a, P> {
-    paths: &'a [P],
+    pub(crate) paths: &'a [P],
     next: &'a AtomicUsize,
     kernel: Kernel,
     options: &'a Options<'a>,
     open_max: usize,
-    open: VecDeque<Open>,
+    pub(crate) open: VecDeque<Open>,
     /// Files that are better read by themselves than in batches.
     pub(crate) alone: Vec<Open>,
 }
@@ -148,6 +148,16 @@ pub(crate) struct Open {
     pub(crate) before: Before,
     /// Where the next piece begins.
     offset: u64,
+}
+
+/// What became of a file when it was opened.
+pub(crate) enum Begun {
+    /// Nothing is left to do.
+    Done(Result<Digests, Error>),
+    /// It is to be read in batches.
+    Open(Open),
+    /// It is to be read by itself.
+    Alone(Open),
 }
 
 impl<'a, P: AsRef<Path>> Reader<'a, P> {
@@ -169,6 +179,29 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
         self.paths.len().saturating_sub(self.next.load(Ordering::Relaxed))
     }
 
+    /// Opens the next file, if there is one left.
+    pub(crate) fn begin_next(&mut self) -> Option<(usize, Begun)> {
+        let file = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.paths.get(file)?.as_ref();
+        let (input, stat) = match FileInput::open_with_stat(path) {
+            Ok(opened) => opened,
+            Err(error) => return Some((file, Begun::Done(Err(error)))),
+        };
+        let before = Before::of_file(&stat);
+        if is_tiny(before, self.options) {
+            return Some((file, Begun::Done(hash_tiny(&input, before, path, self.kernel, self.options))));
+        }
+        let open = Open { file, input, before, offset: 0 };
+        let slice_size = self.options.slice_size().get();
+        if slice_size < SLICE_MIN && before.size > slice_size {
+            return Some((file, Begun::Alone(open)));
+        }
+        if before.size > SMALL_MAX {
+            open.input.read_ahead();
+        }
+        Some((file, Begun::Open(open)))
+    }
+
     /// Fills the batch; false when nothing was left, neither for it nor for [`alone`](Self::alone).
     pub(crate) fn fill(&mut self, batch: &mut Batch) -> bool {
         batch.clear();
@@ -184,31 +217,11 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
             && self.alone.is_empty()
             && self.options.check_cancelled().is_ok()
         {
-            let file = self.next.fetch_add(1, Ordering::Relaxed);
-            if file >= self.paths.len() {
-                break;
-            }
-            let path = self.paths[file].as_ref();
-            match FileInput::open_with_stat(path) {
-                Ok((input, stat)) => {
-                    let before = Before::of_file(&stat);
-                    if is_tiny(before, self.options) {
-                        let result = hash_tiny(&input, before, path, self.kernel, self.options);
-                        batch.done.push((file, result));
-                        continue;
-                    }
-                    let open = Open { file, input, before, offset: 0 };
-                    let slice_size = self.options.slice_size().get();
-                    if slice_size < SLICE_MIN && open.before.size > slice_size {
-                        self.alone.push(open);
-                        continue;
-                    }
-                    if open.before.size > SMALL_MAX {
-                        open.input.read_ahead();
-                    }
-                    self.read(open, share, batch);
-                }
-                Err(error) => batch.done.push((file, Err(error))),
+            match self.begin_next() {
+                None => break,
+                Some((file, Begun::Done(result))) => batch.done.push((file, result)),
+                Some((_, Begun::Open(open))) => self.read(open, share, batch),
+                Some((_, Begun::Alone(open))) => self.alone.push(open),
             }
         }
         // The last one has nothing to share the lanes with, but it can be read ahead.
