@@ -10,7 +10,7 @@ use std::{
 use crate::{
     Digests, Error, FileInput, Input, OnePass, Options,
     input::{Before, SMALL_MAX, read_error, read_full_owned},
-    tiny::{hash_tiny, is_tiny},
+    tiny::{TINY_ALONE, hash_tiny},
 };
 
 /// Bytes read at a time on another thread.
@@ -42,9 +42,9 @@ pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, E
         let kernel = options.chosen_kernel()?;
         let (input, stat) = FileInput::open_with_stat(path)?;
         let before = Before::of_file(&stat);
-        if is_tiny(before, options) {
-            return hash_tiny(&input, before, path, kernel, options)
-                .inspect(|digests| options.report(digests.size));
+        if let Some(digests) = hash_tiny(&input, before, TINY_ALONE, kernel, options) {
+            options.report(digests.size);
+            return Ok(digests);
         }
         let mut pass = options.one_pass_with(kernel);
         drive_file(&input, before, Some(path), &mut pass, options, &mut |pass| {

@@ -19,6 +19,7 @@ use crate::{
     file::{drive_file, hash_file},
     reader::{Batch, Begun, Content, Open, Reader},
     schedule::{Arena, Feed, Job, Then, run},
+    tiny::TINY_AMONG_FEW,
 };
 
 /// Threads at most. A disk answers that many at once, and more than two are faster than most can read.
@@ -125,7 +126,7 @@ fn take_few<P: AsRef<Path>>(
         if options.check_cancelled().is_err() {
             return (count, bytes);
         }
-        match reader.begin_next() {
+        match reader.begin_next(TINY_AMONG_FEW) {
             Some((file, Begun::Done(result))) => {
                 bytes += result.as_ref().map_or(0, |digests| digests.size);
                 each(file, result.map_err(|error| error.at(reader.paths[file].as_ref())));

@@ -164,18 +164,22 @@ impl FileInput {
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Sequential);
     }
 
-    /// Fails if the small file is not what it was `before`: it was written to, or what had a name has none any more. To
-    /// look up the path as well would take a quarter as long as all of the reading.
+    /// Fails if the small file does not [hold still](Self::holds_still).
+    pub(crate) fn check_small(&self, before: Before, path: &Path) -> Result<(), Error> {
+        if self.holds_still(before) {
+            return Ok(());
+        }
+        before.check(self.look_again(Some(path))?)
+    }
+
+    /// Whether the small file is what it was `before`: it was not written to, and if it had a name, it has one. To look
+    /// up the path as well would take a quarter as long as all of the reading.
     ///
     /// It tells of a file that is replaced, too, where a rename sets the time of the last change, which local
     /// file systems of Unix do.
     #[inline(always)]
-    pub(crate) fn check_small(&self, before: Before, path: &Path) -> Result<(), Error> {
-        let stat = self.stat()?;
-        if Before::of_file(&stat) == before && (!self.linked || stat.st_nlink > 0) {
-            return Ok(());
-        }
-        before.check(self.look_again(Some(path))?)
+    pub(crate) fn holds_still(&self, before: Before) -> bool {
+        self.stat().is_ok_and(|stat| Before::of_file(&stat) == before && (!self.linked || stat.st_nlink > 0))
     }
 
     /// What the file is like now. Fails if it had a name when it was opened and has none now, and if `path`

@@ -15,7 +15,7 @@ use crate::{
     file::AHEAD_MIN,
     input::{Before, SMALL_MAX, read_full},
     many::SLICE_MIN,
-    tiny::{hash_tiny, is_tiny},
+    tiny::{TINY_AMONG_MANY, hash_tiny},
 };
 
 /// Room for data in a batch, in bytes; half of a core's own cache, so that what was read is still there to hash.
@@ -109,7 +109,11 @@ impl Batch {
     /// Bytes that still fit, with one to spare.
     fn room(&self) -> usize {
         let len = self.room + BUF_MAX - ROOM;
-        if self.pieces.len() + self.done.len() >= PIECES_MAX { 0 } else { len.saturating_sub(self.used + 3 * LINE) }
+        if self.pieces.len() + self.done.len() >= PIECES_MAX {
+            0
+        } else {
+            len.saturating_sub(self.used + 3 * LINE)
+        }
     }
 
     /// The next so many bytes of the buffer.
@@ -179,8 +183,8 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
         self.paths.len().saturating_sub(self.next.load(Ordering::Relaxed))
     }
 
-    /// Opens the next file, if there is one left.
-    pub(crate) fn begin_next(&mut self) -> Option<(usize, Begun)> {
+    /// Opens the next file, if there is one left, and hashes it at once if it has no more than so many bytes.
+    pub(crate) fn begin_next(&mut self, tiny_max: usize) -> Option<(usize, Begun)> {
         let file = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.paths.get(file)?.as_ref();
         let (input, stat) = match FileInput::open_with_stat(path) {
@@ -188,8 +192,8 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
             Err(error) => return Some((file, Begun::Done(Err(error)))),
         };
         let before = Before::of_file(&stat);
-        if is_tiny(before, self.options) {
-            return Some((file, Begun::Done(hash_tiny(&input, before, path, self.kernel, self.options))));
+        if let Some(digests) = hash_tiny(&input, before, tiny_max, self.kernel, self.options) {
+            return Some((file, Begun::Done(Ok(digests))));
         }
         let open = Open { file, input, before, offset: 0 };
         let slice_size = self.options.slice_size().get();
@@ -217,7 +221,7 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
             && self.alone.is_empty()
             && self.options.check_cancelled().is_ok()
         {
-            match self.begin_next() {
+            match self.begin_next(TINY_AMONG_MANY) {
                 None => break,
                 Some((file, Begun::Done(result))) => batch.done.push((file, result)),
                 Some((_, Begun::Open(open))) => self.read(open, share, batch),

@@ -1,48 +1,45 @@
-//! A file of a few bytes, by the shortest way.
+//! Small files by the shortest way.
 //!
-//! Its digest takes a twentieth of the time that the system takes to open it, so what else has to be done is no more
-//! than to read it and to see that it held still.
+//! Their digests take less time than the system takes to open them, so what else is done is no more than to read them
+//! and to see that they held still.
 
-use std::path::Path;
+use std::mem::MaybeUninit;
 
-use crate::{
-    Digests, Error, FileInput, Kernel, Options,
-    chain::md5,
-    input::{Before, read_full},
-};
+use crate::{Digests, FileInput, Kernel, Options, chain::md5, input::Before};
 
-/// Up to so many bytes, one file is hashed in less time than it takes to share the work of several out.
-const TINY_MAX: usize = 256;
+/// Up to so many bytes, a file that comes alone takes this way.
+pub(crate) const TINY_ALONE: usize = 4 << 10;
 
-/// Whether [`hash_tiny`] is for a file that was like this.
-pub(crate) fn is_tiny(before: Before, options: &Options) -> bool {
-    before.size <= options.slice_size().get().min(TINY_MAX as u64) && !options.wants_sha1()
-}
+/// Up to so many bytes, a file that comes with a few others is hashed in less time than it takes to share the work out.
+pub(crate) const TINY_AMONG_FEW: usize = 512;
 
-/// Hashes a [tiny](is_tiny) file.
+/// As much as two blocks hold. Longer files that come with many others are better off in lanes.
+pub(crate) const TINY_AMONG_MANY: usize = 119;
+
+/// Hashes the file, if it has no more than so many bytes and all goes well. If not, somebody has to look closer, and to
+/// find the words for what is wrong.
 #[inline(always)]
 pub(crate) fn hash_tiny(
     input: &FileInput,
     before: Before,
-    path: &Path,
+    len_max: usize,
     kernel: Kernel,
     options: &Options,
-) -> Result<Digests, Error> {
-    let mut buf = [0; TINY_MAX + 1];
-    let len = before.size as usize;
-    // One byte more than there should be: if it does not come, one call has read the file and seen its end.
-    let got = read_full(input, 0, &mut buf[..=len], len, options)?;
-    if got < len {
-        return Err(before.ended(got as u64, input.look_again(Some(path))?));
-    }
-    // What has no bytes has none that could have changed.
-    if got > 0 {
-        input.check_small(before, path)?;
-    }
-    if got > len {
-        return Err(before.went_on(input.look_again(Some(path))?));
-    }
-    let etag = md5(kernel, &buf[..len]);
+) -> Option<Digests> {
     let (size, slice_size) = (before.size, options.slice_size());
-    Ok(Digests { etag, slices: vec![etag], size, slice_size, sha1: None })
+    if size > slice_size.get().min(len_max.min(TINY_ALONE) as u64)
+        || options.wants_sha1()
+        || options.check_cancelled().is_err()
+    {
+        return None;
+    }
+    // One byte more than there should be: if it does not come, one call has read the file and seen its end.
+    let mut space = [MaybeUninit::uninit(); TINY_ALONE + 1];
+    let (data, _) = rustix::io::pread(input.file(), &mut space[..=size as usize], 0).ok()?;
+    // What has no bytes has none that could have changed.
+    let held_still = data.len() as u64 == size && (size == 0 || input.holds_still(before));
+    held_still.then(|| {
+        let etag = md5(kernel, data);
+        Digests { etag, slices: vec![etag], size, slice_size, sha1: None }
+    })
 }
