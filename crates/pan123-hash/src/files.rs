@@ -9,6 +9,7 @@ use std::{
     path::Path,
     sync::{OnceLock, atomic::AtomicUsize, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
 use sha1::{Digest, Sha1};
@@ -25,9 +26,9 @@ use crate::{
 /// Threads at most. A disk answers that many at once, and more than two are faster than most can read.
 const THREADS_MAX: usize = 4;
 
-/// Small batches that are hashed on the calling thread before others are started. Starting them takes as long as
-/// hashing some hundred KiB.
-const STEPS_HERE: usize = 5;
+/// How long to go on with small batches on the calling thread before others are started, which takes about half as
+/// long. Files that come from a disk take longer, and are better read by several threads early.
+const ALONE: Duration = Duration::from_micros(150);
 
 /// Files that come first and are hashed one by one if they are tiny.
 const FEW: usize = 8;
@@ -87,8 +88,9 @@ pub fn hash_many<P: AsRef<Path> + Sync>(
         true
     };
     let mut goes_on = true;
-    for _ in 0..STEPS_HERE {
-        goes_on = goes_on && first.step(&mut here);
+    let started = Instant::now();
+    while goes_on && started.elapsed() < ALONE {
+        goes_on = first.step(&mut here);
     }
     first.batch.enlarge();
     let helpers = if first.reader.waiting() > 0 { threads - 1 } else { 0 };

@@ -31,6 +31,9 @@ const OPEN_MAX: usize = ROOM / PIECE_MIN;
 /// system keeps of each file included.
 const PIECES_MAX: usize = 64;
 
+/// Pieces in a batch that is hashed before other threads are started: as many as there are lanes.
+const PIECES_FIRST: usize = 32;
+
 /// A line of the cache. Pieces start at one and leave one free between them: pieces at distances of a power
 /// of two would all fall on the same few places of the cache, which costs a quarter of the speed.
 const LINE: usize = 64;
@@ -49,6 +52,7 @@ const BUF_MIN: usize = 2 << 10;
 pub(crate) struct Batch {
     /// Room for data.
     room: usize,
+    pieces_max: usize,
     /// Grows until a batch was full once.
     buf: Vec<u8>,
     /// Where the first line of the cache begins in it; all other places count from here.
@@ -79,16 +83,24 @@ pub(crate) struct Content {
 
 impl Batch {
     pub(crate) fn new() -> Self {
-        Self { room: ROOM, buf: Vec::new(), base: 0, used: 0, pieces: Vec::new(), done: Vec::new() }
+        Self {
+            room: ROOM,
+            pieces_max: PIECES_MAX,
+            buf: Vec::new(),
+            base: 0,
+            used: 0,
+            pieces: Vec::new(),
+            done: Vec::new(),
+        }
     }
 
     /// A batch that takes less, until it is [enlarged](Self::enlarge).
     pub(crate) fn small() -> Self {
-        Self { room: ROOM_FIRST, ..Self::new() }
+        Self { room: ROOM_FIRST, pieces_max: PIECES_FIRST, ..Self::new() }
     }
 
     pub(crate) fn enlarge(&mut self) {
-        self.room = ROOM;
+        (self.room, self.pieces_max) = (ROOM, PIECES_MAX);
     }
 
     /// The bytes of a piece of this batch.
