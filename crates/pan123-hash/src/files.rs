@@ -43,7 +43,10 @@ const DONE_MAX: usize = 8;
 /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). `each` and the progress callback are called on the
 /// calling thread.
 ///
-/// Small files are as fast as they can be read: a few of them on the calling thread, many with up to three more,
+/// Each file is opened to see whether it is a regular one, which may mean something to a device; see
+/// [`FileInput::open`](crate::FileInput::open).
+///
+/// Small files are about as fast as they can be read: a few of them on the calling thread, many with up to three more,
 /// each with up to 32 open files and 0.5 MiB of memory. A large file that is left by itself is read ahead as by
 /// [`hash_file`](crate::hash_file).
 ///
@@ -348,7 +351,7 @@ impl Started {
             data = later;
             let words = self.slice.words;
             if self.slice.len + now.len() as u64 == slice_size || (last && data.is_empty()) {
-                let mut slice = std::mem::replace(&mut self.slice, Chain::new());
+                let mut slice = mem::replace(&mut self.slice, Chain::new());
                 let target = Target::EndedSlice(place, self.slices.len());
                 self.slices.push([0; 16]);
                 feeds.push((target, words, Feed::new(&mut slice, now, Then::End, arena)));

@@ -97,7 +97,9 @@ pub struct FileInput {
 
 impl FileInput {
     /// Opens the file of this name. A pipe or a device is opened without waiting, seen for what it is and closed;
-    /// to look first would cost a third of what it takes to read a small file. Waits for a program that holds a
+    /// to look first would cost a third of what it takes to read a small file, and be no surer. To some devices that
+    /// alone means something: a tape rewinds, a watchdog starts. Whoever takes names from a directory knows from it
+    /// which are those of regular files, and had better pass no others. Waits for a program that holds a
     /// lease on the file, as any open does.
     ///
     /// # Errors
