@@ -36,6 +36,8 @@ const MIB: usize = 1 << 20;
 
 type One = fn(&[u8]);
 type Many = fn(&[&[u8]]);
+/// What is done to some files, with the name of its kernel.
+type Way<'a> = (&'static str, Box<dyn Fn() + 'a>);
 
 const PEERS: &[(&str, One)] = &[
     ("peer-md-5", |data| _ = black_box(md5::Md5::digest(data))),
@@ -303,8 +305,8 @@ fn drop_from_cache(paths: &[PathBuf]) {
     }
 }
 
-/// Reading alone, reading and `md-5`, and ours, with the names of their kernels.
-fn ways<'a>(paths: &'a [PathBuf], options: &'a Options) -> [(&'static str, Box<dyn Fn() + 'a>); 3] {
+/// Reading alone, reading and `md-5`, and ours.
+fn ways<'a>(paths: &'a [PathBuf], options: &'a Options) -> [Way<'a>; 3] {
     let read = |path: &Path| _ = black_box(fs::read(path).expect("a file"));
     let md5 = |path: &Path| _ = black_box(md5::Md5::digest(fs::read(path).expect("a file")));
     let ours = move || match paths {
