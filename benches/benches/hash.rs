@@ -272,10 +272,10 @@ fn files(criterion: &mut Criterion, data: &[u8]) {
 fn cold_files(criterion: &mut Criterion, data: &[u8]) {
     let options = Options::new(slice_size(16 * MIB)).kernel(Kernel::best());
     for (name, count, len) in [
-        ("2000_of_1_kib", 2000, KIB),
-        ("2000_of_4_kib", 2000, 4 * KIB),
-        ("2000_of_16_kib", 2000, 16 * KIB),
-        ("1000_of_64_kib", 1000, 64 * KIB),
+        ("1000_of_1_kib", 1000, KIB),
+        ("1000_of_4_kib", 1000, 4 * KIB),
+        ("1000_of_16_kib", 1000, 16 * KIB),
+        ("500_of_64_kib", 500, 64 * KIB),
     ] {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
         let paths = write_files(&folder, data, &vec![len; count]);

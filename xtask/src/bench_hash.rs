@@ -234,10 +234,10 @@ impl Report {
             "files_100_of_4_mib",
             "files_mixed",
             "files_1_of_256_mib",
-            "cold_files_2000_of_1_kib",
-            "cold_files_2000_of_4_kib",
-            "cold_files_2000_of_16_kib",
-            "cold_files_1000_of_64_kib",
+            "cold_files_1000_of_1_kib",
+            "cold_files_1000_of_4_kib",
+            "cold_files_1000_of_16_kib",
+            "cold_files_500_of_64_kib",
         ] {
             let [ours, read, plain] = [best, "peer-read", "peer-md-5"].map(|kernel| self.speed(kernel, case));
             if let (Some(ours), Some(read), Some(plain)) = (ours, read, plain) {
@@ -328,10 +328,10 @@ impl Report {
                 chart(
                     "Files on the disk, not in the page cache",
                     vec![
-                        by_kernel("cold_files_2000_of_1_kib", "2000 of 1 KiB"),
-                        by_kernel("cold_files_2000_of_4_kib", "2000 of 4 KiB"),
-                        by_kernel("cold_files_2000_of_16_kib", "2000 of 16 KiB"),
-                        by_kernel("cold_files_1000_of_64_kib", "1000 of 64 KiB"),
+                        by_kernel("cold_files_1000_of_1_kib", "1000 of 1 KiB"),
+                        by_kernel("cold_files_1000_of_4_kib", "1000 of 4 KiB"),
+                        by_kernel("cold_files_1000_of_16_kib", "1000 of 16 KiB"),
+                        by_kernel("cold_files_500_of_64_kib", "500 of 64 KiB"),
                     ],
                 ),
             ),
