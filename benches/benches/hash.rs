@@ -4,19 +4,23 @@
 //! * `one_pass_…`: the MD5 of one stream and of each of its slices, as we do it.
 //! * `two_passes_…`: the same, as it is done without us: each byte hashed twice.
 //! * `buffers_…`: the MD5 of each of many buffers in memory.
-//! * `files_…`: the MD5 of each of many files in the page cache, by the clock on the wall; `peer-read` only
-//!   reads them, on as many threads as we do.
+//! * `files_…`: the MD5 of each of many files in the page cache, by the clock on the wall.
+//! * `cold_files_…`: the same with files that come from the disk. What they hold is dropped from the page cache
+//!   before each run, and that is not measured; names and sizes stay in memory. The files are below cargo's target
+//!   directory, which is to be on a disk: on one that has a large cache of its own, they come from there.
 //!
-//! All but the files are measured in CPU time of the one thread that works.
+//! With files, `peer-read` reads them and does nothing else, and `peer-md-5` reads and hashes one after the other;
+//! both call `std::fs::read`, which opens a file, asks for its size, reads to the end and closes it, on as many
+//! threads as we have. All but the files are measured in CPU time of the one thread that works.
 
 use std::{
     fs,
     hint::black_box,
     num::NonZeroU64,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::Measurement};
@@ -32,6 +36,8 @@ const MIB: usize = 1 << 20;
 
 type One = fn(&[u8]);
 type Many = fn(&[&[u8]]);
+/// What is done to some files, with the name of its kernel.
+type Way<'a> = (&'static str, Box<dyn Fn() + 'a>);
 
 const PEERS: &[(&str, One)] = &[
     ("peer-md-5", |data| _ = black_box(md5::Md5::digest(data))),
@@ -69,6 +75,8 @@ fn main() {
     cpu.final_summary();
     let mut wall = settings(Criterion::default());
     files(&mut wall, &data);
+    #[cfg(target_os = "linux")]
+    cold_files(&mut wall, &data);
     wall.final_summary();
 }
 
@@ -226,9 +234,12 @@ fn buffers(criterion: &mut Criterion<CpuTime>, data: &[u8]) {
 fn files(criterion: &mut Criterion, data: &[u8]) {
     let mut random = fastrand::Rng::with_seed(123);
     let cases = [
+        ("1_of_64", vec![64]),
+        ("3_of_64", vec![64; 3]),
         ("1_of_4_kib", vec![4 * KIB]),
         ("10000_of_1_kib", vec![KIB; 10_000]),
         ("10000_of_4_kib", vec![4 * KIB; 10_000]),
+        ("10000_of_16_kib", vec![16 * KIB; 10_000]),
         ("1000_of_100_kib", vec![100 * KIB; 1000]),
         ("100_of_4_mib", vec![4 * MIB; 100]),
         ("mixed", (0..300).map(|_| random.usize(0..512 * KIB)).collect()),
@@ -240,23 +251,9 @@ fn files(criterion: &mut Criterion, data: &[u8]) {
         let (folder, bytes) = (tempfile::tempdir().expect("a temporary folder"), lens.iter().sum());
         let paths = write_files(&folder, data, &lens);
         let case = format!("files_{name}");
-        group(criterion, "peer-read", bytes).bench_function(&case, |b| {
-            b.iter(|| read_all(&paths));
-        });
-        group(criterion, "peer-md-5", bytes).bench_function(&case, |b| {
-            b.iter(|| {
-                for path in &paths {
-                    black_box(md5::Md5::digest(fs::read(path).expect("a file")));
-                }
-            });
-        });
-        group(criterion, best.name(), bytes).bench_function(&case, |b| {
-            b.iter(|| match &paths[..] {
-                [one] => _ = black_box(hash_file(one, &options).expect("a file")),
-                many => hash_many(many, &options, |_, digests| _ = black_box(digests.expect("a file")))
-                    .expect("the kernel is given"),
-            });
-        });
+        for (kernel, hash) in ways(&paths, &options) {
+            group(criterion, kernel, bytes).bench_function(&case, |b| b.iter(&hash));
+        }
         if let [len @ (MIB..)] = lens[..] {
             // The same kernel over as many bytes in memory, which the file should not be far from.
             group(criterion, best.name(), len).bench_function(format!("memory_{name}"), |b| {
@@ -270,20 +267,73 @@ fn files(criterion: &mut Criterion, data: &[u8]) {
     }
 }
 
-/// Reads all files on as many threads as [`hash_many`] has, but a single one where it is called.
-fn read_all(paths: &[PathBuf]) {
-    if let [path] = paths {
-        black_box(fs::read(path).expect("a file"));
-        return;
+/// Many small files that come from the disk.
+#[cfg(target_os = "linux")]
+fn cold_files(criterion: &mut Criterion, data: &[u8]) {
+    let options = Options::new(slice_size(16 * MIB)).kernel(Kernel::best());
+    for (name, count, len) in [
+        ("1000_of_1_kib", 1000, KIB),
+        ("1000_of_4_kib", 1000, 4 * KIB),
+        ("1000_of_16_kib", 1000, 16 * KIB),
+        ("500_of_64_kib", 500, 64 * KIB),
+    ] {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
+        let paths = write_files(&folder, data, &vec![len; count]);
+        // What is not on the disk yet cannot be dropped.
+        rustix::fs::sync();
+        for (kernel, hash) in ways(&paths, &options) {
+            group(criterion, kernel, count * len).bench_function(format!("cold_files_{name}"), |b| {
+                b.iter_custom(|count| {
+                    let once = |_| {
+                        drop_from_cache(&paths);
+                        let started = Instant::now();
+                        hash();
+                        started.elapsed()
+                    };
+                    (0..count).map(once).sum()
+                });
+            });
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn drop_from_cache(paths: &[PathBuf]) {
+    for path in paths {
+        let file = fs::File::open(path).expect("a file");
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("a file on a disk");
+    }
+}
+
+/// Reading alone, reading and `md-5`, and ours.
+fn ways<'a>(paths: &'a [PathBuf], options: &'a Options) -> [Way<'a>; 3] {
+    let read = |path: &Path| _ = black_box(fs::read(path).expect("a file"));
+    let md5 = |path: &Path| _ = black_box(md5::Md5::digest(fs::read(path).expect("a file")));
+    let ours = move || match paths {
+        [one] => _ = black_box(hash_file(one, options).expect("a file")),
+        many => hash_many(many, options, |_, digests| _ = black_box(digests.expect("a file")))
+            .expect("the kernel is given"),
+    };
+    [
+        ("peer-read", Box::new(move || for_all(paths, read))),
+        ("peer-md-5", Box::new(move || for_all(paths, md5))),
+        (Kernel::best().name(), Box::new(ours)),
+    ]
+}
+
+/// Does it with all files on as many threads as [`hash_many`] has, but with a few where it is called.
+fn for_all(paths: &[PathBuf], work: impl Fn(&Path) + Sync) {
+    if paths.len() < 10 {
+        return paths.iter().for_each(|path| work(path));
     }
     let threads = thread::available_parallelism().map_or(1, usize::from).min(4).min(paths.len());
     let next = AtomicUsize::new(0);
-    let work = || {
+    let work_on = || {
         while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
-            black_box(fs::read(path).expect("a file"));
+            work(path);
         }
     };
-    thread::scope(|scope| (0..threads).for_each(|_| _ = scope.spawn(work)));
+    thread::scope(|scope| (0..threads).for_each(|_| _ = scope.spawn(work_on)));
 }
 
 fn write_files(folder: &TempDir, data: &[u8], lens: &[usize]) -> Vec<PathBuf> {

@@ -229,18 +229,29 @@ impl Report {
         for case in [
             "files_10000_of_1_kib",
             "files_10000_of_4_kib",
+            "files_10000_of_16_kib",
             "files_1000_of_100_kib",
             "files_100_of_4_mib",
             "files_mixed",
             "files_1_of_256_mib",
+            "cold_files_1000_of_1_kib",
+            "cold_files_1000_of_4_kib",
+            "cold_files_1000_of_16_kib",
+            "cold_files_500_of_64_kib",
         ] {
-            if let (Some(ours), Some(read)) = (self.speed(best, case), self.speed("peer-read", case)) {
-                println!("{case}: {best} / reading alone = {:.2}", ours / read);
+            let [ours, read, plain] = [best, "peer-read", "peer-md-5"].map(|kernel| self.speed(kernel, case));
+            if let (Some(ours), Some(read), Some(plain)) = (ours, read, plain) {
+                println!(
+                    "{case}: {best} / reading alone = {:.2}, / md-5 on as many threads = {:.2}",
+                    ours / read,
+                    ours / plain
+                );
             }
         }
-        let small = |kernel| self.speed(kernel, "files_1_of_4_kib");
-        if let (Some(ours), Some(plain)) = (small(best), small("peer-md-5")) {
-            println!("one file of 4 KiB: {best} / read and md-5 = {:.2}", ours / plain);
+        for case in ["files_1_of_64", "files_3_of_64", "files_1_of_4_kib"] {
+            if let (Some(ours), Some(plain)) = (self.speed(best, case), self.speed("peer-md-5", case)) {
+                println!("{case}: {best} / read and md-5 = {:.2}", ours / plain);
+            }
         }
         let file = self.speed(best, "files_1_of_256_mib");
         let memory = self.speed(best, "memory_1_of_256_mib");
@@ -249,7 +260,7 @@ impl Report {
         }
     }
 
-    fn charts(&self) -> [(&'static str, Chart); 3] {
+    fn charts(&self) -> [(&'static str, Chart); 4] {
         let by_kernel = |case: &str, label: &str| Group {
             label: label.to_owned(),
             bars: self.cases.iter().filter(|c| c.case == case).map(bar).collect(),
@@ -302,11 +313,25 @@ impl Report {
                 chart(
                     "Files in the page cache",
                     vec![
+                        by_kernel("files_10000_of_1_kib", "10 000 of 1 KiB"),
                         by_kernel("files_10000_of_4_kib", "10 000 of 4 KiB"),
+                        by_kernel("files_10000_of_16_kib", "10 000 of 16 KiB"),
                         by_kernel("files_1000_of_100_kib", "1000 of 100 KiB"),
                         by_kernel("files_100_of_4_mib", "100 of 4 MiB"),
                         by_kernel("files_mixed", "300 of up to 512 KiB"),
                         by_kernel("files_1_of_256_mib", "1 of 256 MiB"),
+                    ],
+                ),
+            ),
+            (
+                "hash-files-cold.svg",
+                chart(
+                    "Files on the disk, not in the page cache",
+                    vec![
+                        by_kernel("cold_files_1000_of_1_kib", "1000 of 1 KiB"),
+                        by_kernel("cold_files_1000_of_4_kib", "1000 of 4 KiB"),
+                        by_kernel("cold_files_1000_of_16_kib", "1000 of 16 KiB"),
+                        by_kernel("cold_files_500_of_64_kib", "500 of 64 KiB"),
                     ],
                 ),
             ),

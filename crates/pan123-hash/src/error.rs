@@ -44,19 +44,23 @@ pub struct Error {
 }
 
 impl Error {
+    #[cold]
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), path: None, io_error: None }
     }
 
+    #[cold]
     pub(crate) fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "hashing was cancelled")
     }
 
     /// `message`, and what the system or the storage said.
+    #[cold]
     pub(crate) fn because_of(kind: ErrorKind, message: &str, error: io::Error) -> Self {
         Self { io_error: Some(error), ..Self::new(kind, message) }
     }
 
+    #[cold]
     pub(crate) fn at(mut self, path: &Path) -> Self {
         self.path = Some(path.to_owned());
         self

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     Digests, Error, FileInput, Input, OnePass, Options,
     input::{Before, SMALL_MAX, read_error, read_full_owned},
+    tiny::{TINY_ALONE, hash_tiny},
 };
 
 /// Bytes read at a time on another thread.
@@ -38,9 +39,14 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, Error> {
     let path = path.as_ref();
     let hash = || {
-        let mut pass = options.one_pass()?;
+        let kernel = options.chosen_kernel()?;
         let (input, stat) = FileInput::open_with_stat(path)?;
         let before = Before::of_file(&stat);
+        if let Some(digests) = hash_tiny(&input, before, TINY_ALONE, kernel, options) {
+            options.report(digests.size);
+            return Ok(digests);
+        }
+        let mut pass = options.one_pass_with(kernel);
         drive_file(&input, before, Some(path), &mut pass, options, &mut |pass| {
             options.report(pass.bytes_hashed());
         })?;

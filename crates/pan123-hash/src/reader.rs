@@ -11,10 +11,11 @@ use std::{
 };
 
 use crate::{
-    Error, FileInput, Options,
+    Digests, Error, FileInput, Kernel, Options,
     file::AHEAD_MIN,
     input::{Before, SMALL_MAX, read_full},
     many::SLICE_MIN,
+    tiny::{TINY_AMONG_MANY, hash_tiny},
 };
 
 /// Room for data in a batch, in bytes; half of a core's own cache, so that what was read is still there to hash.
@@ -29,6 +30,9 @@ const OPEN_MAX: usize = ROOM / PIECE_MIN;
 /// Pieces in a batch: enough to fill the lanes, and few enough for the core's own cache, the names and what the
 /// system keeps of each file included.
 const PIECES_MAX: usize = 64;
+
+/// Pieces in a batch that is hashed before other threads are started: as many as there are lanes.
+const PIECES_FIRST: usize = 32;
 
 /// A line of the cache. Pieces start at one and leave one free between them: pieces at distances of a power
 /// of two would all fall on the same few places of the cache, which costs a quarter of the speed.
@@ -48,12 +52,15 @@ const BUF_MIN: usize = 2 << 10;
 pub(crate) struct Batch {
     /// Room for data.
     room: usize,
+    pieces_max: usize,
     /// Grows until a batch was full once.
     buf: Vec<u8>,
     /// Where the first line of the cache begins in it; all other places count from here.
     base: usize,
     used: usize,
     pub(crate) pieces: Vec<Piece>,
+    /// Files that were done in passing, or could not be opened.
+    pub(crate) done: Vec<(usize, Result<Digests, Error>)>,
 }
 
 /// A part of one file, or why there is none.
@@ -76,16 +83,24 @@ pub(crate) struct Content {
 
 impl Batch {
     pub(crate) fn new() -> Self {
-        Self { room: ROOM, buf: Vec::new(), base: 0, used: 0, pieces: Vec::new() }
+        Self {
+            room: ROOM,
+            pieces_max: PIECES_MAX,
+            buf: Vec::new(),
+            base: 0,
+            used: 0,
+            pieces: Vec::new(),
+            done: Vec::new(),
+        }
     }
 
     /// A batch that takes less, until it is [enlarged](Self::enlarge).
     pub(crate) fn small() -> Self {
-        Self { room: ROOM_FIRST, ..Self::new() }
+        Self { room: ROOM_FIRST, pieces_max: PIECES_FIRST, ..Self::new() }
     }
 
     pub(crate) fn enlarge(&mut self) {
-        self.room = ROOM;
+        (self.room, self.pieces_max) = (ROOM, PIECES_MAX);
     }
 
     /// The bytes of a piece of this batch.
@@ -96,12 +111,21 @@ impl Batch {
     fn clear(&mut self) {
         self.used = 0;
         self.pieces.clear();
+        self.done.clear();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.done.is_empty()
     }
 
     /// Bytes that still fit, with one to spare.
     fn room(&self) -> usize {
         let len = self.room + BUF_MAX - ROOM;
-        if self.pieces.len() >= PIECES_MAX { 0 } else { len.saturating_sub(self.used + 3 * LINE) }
+        if self.pieces.len() + self.done.len() >= PIECES_MAX {
+            0
+        } else {
+            len.saturating_sub(self.used + 3 * LINE)
+        }
     }
 
     /// The next so many bytes of the buffer.
@@ -123,11 +147,12 @@ impl Batch {
 
 /// Reads files of `paths`, several of them at once if they are large. The readers of the same list share `next`.
 pub(crate) struct Reader<'a, P> {
-    paths: &'a [P],
+    pub(crate) paths: &'a [P],
     next: &'a AtomicUsize,
+    kernel: Kernel,
     options: &'a Options<'a>,
     open_max: usize,
-    open: VecDeque<Open>,
+    pub(crate) open: VecDeque<Open>,
     /// Files that are better read by themselves than in batches.
     pub(crate) alone: Vec<Open>,
 }
@@ -141,22 +166,56 @@ pub(crate) struct Open {
     offset: u64,
 }
 
+/// What became of a file when it was opened.
+pub(crate) enum Begun {
+    /// Nothing is left to do.
+    Done(Result<Digests, Error>),
+    /// It is to be read in batches.
+    Open(Open),
+    /// It is to be read by itself.
+    Alone(Open),
+}
+
 impl<'a, P: AsRef<Path>> Reader<'a, P> {
     /// One of `readers` of the same list.
     pub(crate) fn new(
         paths: &'a [P],
         next: &'a AtomicUsize,
+        kernel: Kernel,
         options: &'a Options<'a>,
         readers: usize,
     ) -> Self {
         // None takes so many large files that the others go without.
         let open_max = paths.len().div_ceil(readers).min(OPEN_MAX);
-        Self { paths, next, options, open_max, open: VecDeque::new(), alone: Vec::new() }
+        Self { paths, next, kernel, options, open_max, open: VecDeque::new(), alone: Vec::new() }
     }
 
     /// Files that no reader has begun.
     pub(crate) fn waiting(&self) -> usize {
         self.paths.len().saturating_sub(self.next.load(Ordering::Relaxed))
+    }
+
+    /// Opens the next file, if there is one left, and hashes it at once if it has no more than so many bytes.
+    pub(crate) fn begin_next(&mut self, tiny_max: usize) -> Option<(usize, Begun)> {
+        let file = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.paths.get(file)?.as_ref();
+        let (input, stat) = match FileInput::open_with_stat(path) {
+            Ok(opened) => opened,
+            Err(error) => return Some((file, Begun::Done(Err(error)))),
+        };
+        let before = Before::of_file(&stat);
+        if let Some(digests) = hash_tiny(&input, before, tiny_max, self.kernel, self.options) {
+            return Some((file, Begun::Done(Ok(digests))));
+        }
+        let open = Open { file, input, before, offset: 0 };
+        let slice_size = self.options.slice_size().get();
+        if slice_size < SLICE_MIN && before.size > slice_size {
+            return Some((file, Begun::Alone(open)));
+        }
+        if before.size > SMALL_MAX {
+            open.input.read_ahead();
+        }
+        Some((file, Begun::Open(open)))
     }
 
     /// Fills the batch; false when nothing was left, neither for it nor for [`alone`](Self::alone).
@@ -174,24 +233,11 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
             && self.alone.is_empty()
             && self.options.check_cancelled().is_ok()
         {
-            let file = self.next.fetch_add(1, Ordering::Relaxed);
-            if file >= self.paths.len() {
-                break;
-            }
-            match FileInput::open_with_stat(self.paths[file].as_ref()) {
-                Ok((input, stat)) => {
-                    let open = Open { file, input, before: Before::of_file(&stat), offset: 0 };
-                    let slice_size = self.options.slice_size().get();
-                    if slice_size < SLICE_MIN && open.before.size > slice_size {
-                        self.alone.push(open);
-                        continue;
-                    }
-                    if open.before.size > SMALL_MAX {
-                        open.input.read_ahead();
-                    }
-                    self.read(open, share, batch);
-                }
-                Err(error) => batch.pieces.push(Piece { file, content: Err(error) }),
+            match self.begin_next(TINY_AMONG_MANY) {
+                None => break,
+                Some((file, Begun::Done(result))) => batch.done.push((file, result)),
+                Some((_, Begun::Open(open))) => self.read(open, share, batch),
+                Some((_, Begun::Alone(open))) => self.alone.push(open),
             }
         }
         // The last one has nothing to share the lanes with, but it can be read ahead.
@@ -201,7 +247,7 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
                 self.alone.extend(self.open.pop_front());
             }
         }
-        !batch.pieces.is_empty() || !self.alone.is_empty()
+        !batch.is_empty() || !self.alone.is_empty()
     }
 
     /// Reads the next piece of a file, and keeps the file open if that was not the last.

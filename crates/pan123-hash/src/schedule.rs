@@ -40,6 +40,11 @@ impl Arena {
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
+
+    /// Makes room for so many blocks.
+    pub(crate) fn reserve(&mut self, blocks: usize) {
+        self.0.reserve(blocks);
+    }
 }
 
 /// Blocks for one chain: what fills up its tail, whole blocks of the data, and its end.
