@@ -136,7 +136,7 @@ def _from_file(file: Any) -> Source:
     name = _name_of(file)
     if isinstance(file, io.TextIOBase):
         raise TypeError("a source gives bytes: open the file in binary mode")
-    if isinstance(file, io.BytesIO):
+    if _is_just(file, io.BytesIO):
         # Not getbuffer(): while that is held the file cannot even be closed.
         source = _from_memory(memoryview(file.getvalue())[file.tell() :])
         source.name = name
@@ -152,9 +152,15 @@ def _name_of(file: Any) -> str | None:
     return _base_name(name) if isinstance(name, (str, bytes)) and name else None
 
 
+def _is_just(file: Any, *types: type) -> bool:
+    """It is one of these and nothing more: what it holds is what its `read` gives."""
+    return type(file) in types and "read" not in vars(file) and "readinto" not in vars(file)
+
+
 def _whole_file_on_disk(file: Any) -> bytes | None:
     """The path of a file object that stands at the start of a regular file which still has that path."""
-    if not isinstance(file, (io.BufferedReader, io.BufferedRandom, io.FileIO)):
+    raw = file.raw if _is_just(file, io.BufferedReader, io.BufferedRandom) else file
+    if not _is_just(raw, io.FileIO) or not raw.readable():
         return None
     if not isinstance(file.name, (str, bytes)) or not file.seekable() or file.tell() != 0:
         return None
