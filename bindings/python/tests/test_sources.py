@@ -145,8 +145,8 @@ def member(path: Path) -> Any:
         (lambda path: io.BufferedReader(FlippedFile(str(path))), True),
         (lambda path: Raw(), False),
         (lambda path: io.BufferedReader(Raw()), False),
-        (lambda path: io.BufferedReader(io.BytesIO(DATA)), False),  # type: ignore[type-var]
-        (lambda path: io.BufferedRandom(io.BytesIO(DATA)), False),
+        (lambda path: io.BufferedReader(io.BytesIO(DATA)), False),
+        (lambda path: io.BufferedRandom(io.BytesIO(DATA)), False),  # type: ignore[arg-type]
         (lambda path: tempfile.SpooledTemporaryFile(), None),
         (member, False),
     ],

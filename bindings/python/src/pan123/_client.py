@@ -21,7 +21,7 @@ from ._host import Failures, host, refuse_inside_callback
 from ._library import bridge, ffi, lib
 from ._options import CLIENT, UPLOAD, add_plugin, number_argument, options, progress_argument, text_argument
 from ._results import Completed, Created, Duplicate, Result, Token, Uploaded
-from ._source import AnySource, open_source
+from ._source import AnySource, Source, open_source
 from ._upload import Upload
 from ._waiting import Stop
 
@@ -334,6 +334,7 @@ class Client:
             opened.handle,
             number_argument("offset", offset),
             number_argument("size", size),
+            source=opened,
         )
 
     def complete(self, preupload_id: str) -> Completed:
@@ -367,15 +368,16 @@ class Client:
             len(digest),
             opened.handle,
             chosen,
+            source=opened,
         ).completed()
 
-    def _ask(self, function: Any, *args: Any) -> Result:
+    def _ask(self, function: Any, *args: Any, source: Source | None = None) -> Result:
         """Makes a call that has a result."""
         out = ffi.new("pan123_result **")
-        self._do(function, *args, out=out)
+        self._do(function, *args, out=out, source=source)
         return Result(out[0])
 
-    def _do(self, function: Any, *args: Any, out: Any = None) -> None:
+    def _do(self, function: Any, *args: Any, out: Any = None, source: Source | None = None) -> None:
         self._alive()
         tail = () if out is None else (out,)
 
@@ -386,7 +388,10 @@ class Client:
                     raise _errors.Shutdown("the client was closed")
                 status = function(client, *args, stop.handle, *tail, slot)
             if status != lib.PAN123_OK:
-                raise self._failures.explain(_errors.exception(status, slot[0]))
+                error = _errors.exception(status, slot[0])
+                if source is not None:
+                    error = source.failures.explain(error)
+                raise self._failures.explain(error)
 
         _waiting.call(made)
 

@@ -80,6 +80,7 @@ class Event:
 
 
 def _event(raw: Any) -> Event:
+    text = b"" if raw.text == ffi.NULL else ffi.buffer(raw.text, raw.text_len)[:]
     return Event(
         kind=constant_name("PAN123_EV_", raw.kind),
         seq=raw.seq,
@@ -87,7 +88,7 @@ def _event(raw: Any) -> Event:
         bytes_total=raw.bytes_total,
         value=raw.value,
         slice_no=raw.slice_no,
-        text="" if raw.text == ffi.NULL else ffi.buffer(raw.text, raw.text_len)[:].decode("utf-8", "replace"),
+        text=_errors.unmarked(text.decode("utf-8", "replace")),
     )
 
 

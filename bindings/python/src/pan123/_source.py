@@ -116,12 +116,9 @@ class _Reader:
 
     def __init__(self, read_at: Callable[[int, int], Any], failures: Failures) -> None:
         self._read_at = read_at
-        self._failures = failures
+        self.failures = failures
 
     def answer(self, op: Any) -> int:
-        return int(self._failures.watch(self._read, op))
-
-    def _read(self, op: Any) -> int:
         try:
             data = memoryview(self._read_at(op.offset, op.len)).cast("B")
         except OSError as error:
