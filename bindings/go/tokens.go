@@ -30,7 +30,7 @@ type TokenFunc func(ctx context.Context, refused string) (Token, error)
 type tokenHost struct {
 	ctx context.Context
 	get TokenFunc
-	lastError
+	failures
 }
 
 func (h *tokenHost) Get(refused string) (string, int64, int32, string) {
