@@ -388,12 +388,12 @@ class Client:
                     raise _errors.Shutdown("the client was closed")
                 status = function(client, *args, stop.handle, *tail, slot)
             if status != lib.PAN123_OK:
-                error = _errors.exception(status, slot[0])
-                if source is not None:
-                    error = source.failures.explain(error)
-                raise self._failures.explain(error)
+                raise self._explained(_errors.exception(status, slot[0]), source)
 
         _waiting.call(made)
+
+    def _explained(self, error: _errors.Pan123Error, source: Source | None) -> _errors.Pan123Error:
+        return self._failures.explain(error if source is None else source.failures.explain(error))
 
     def _alive(self) -> None:
         if self._pid != os.getpid():

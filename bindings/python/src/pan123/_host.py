@@ -11,7 +11,6 @@ import itertools
 import os
 import threading
 import time
-import traceback
 from typing import Any, Protocol
 
 from . import _errors
@@ -44,12 +43,14 @@ class Failures:
 
     def keep(self, raised: BaseException) -> int:
         """Returns the number by which it is found again."""
-        _forget_locals(raised)
         number = next(_failure_numbers)
         with self._lock:
             self._kept[number] = raised
-            if len(self._kept) > _KEPT_MAX:
-                del self._kept[min(self._kept)]
+            numbers = list(self._kept)
+            if len(numbers) > _KEPT_MAX:
+                del self._kept[numbers[0]]
+            if len(numbers) > _WHOLE_MAX:
+                _forget_frames(self._kept[numbers[-_WHOLE_MAX - 1]])
         return number
 
     def explain(self, error: _errors.Pan123Error) -> _errors.Pan123Error:
@@ -68,17 +69,18 @@ class Failures:
 
 #: More than can come between a failure and the end of what it fails.
 _KEPT_MAX = 256
+#: How many keep their traceback: the functions that failed may have had a whole slice in their hands.
+_WHOLE_MAX = 8
 
 _failure_numbers = itertools.count(1)
 
 
-def _forget_locals(raised: BaseException) -> None:
-    """A function that failed may have had a whole slice in its hands."""
+def _forget_frames(raised: BaseException) -> None:
     seen: set[int] = set()
     link: BaseException | None = raised
     while link is not None and id(link) not in seen:
         seen.add(id(link))
-        traceback.clear_frames(link.__traceback__)
+        link.__traceback__ = None
         link = link.__cause__ or link.__context__
 
 
