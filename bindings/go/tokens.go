@@ -13,7 +13,8 @@ import (
 type Token struct {
 	// Value is the token itself. Write it to no log.
 	Value string
-	// Expires is when it ends; zero if that is not known.
+	// Expires is when it ends; zero if that is not known. Of one that a TokenFunc returns it is for Client.Token to tell, and
+	// the token is sent whatever it says: the service decides.
 	Expires time.Time
 }
 
