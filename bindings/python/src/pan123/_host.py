@@ -29,6 +29,10 @@ def python_ends() -> None:
     _python_ends = True
 
 
+def python_is_ending() -> bool:
+    return _python_ends
+
+
 def refuse_at_the_end() -> None:
     if _python_ends:
         raise _errors.Shutdown("Python is ending, and nothing new can be begun")
