@@ -16,8 +16,8 @@ type Client struct {
 	handle *handle
 	hub    *hub
 	// Ends what the callbacks of the client were given as their context.
-	cancelCallbacks context.CancelFunc
-	callbackErrors  []*lastError
+	cancelCallbacks  context.CancelFunc
+	callbackFailures []*failures
 	// Close cancels what is under way.
 	isClosing atomic.Bool
 }
@@ -70,7 +70,7 @@ func (c *Client) make(settings *settings, options Options, callbacks context.Con
 			return lib.fail(status, e)
 		}
 		defer lib.TokensFree(tokens)
-		c.callbackErrors = append(c.callbackErrors, &host.lastError)
+		c.callbackFailures = append(c.callbackFailures, &host.failures)
 	}
 	if options.Transport != nil {
 		host := &transportHost{lib: lib, ctx: callbacks, next: options.Transport}
@@ -78,7 +78,7 @@ func (c *Client) make(settings *settings, options Options, callbacks context.Con
 			return lib.fail(status, e)
 		}
 		defer lib.TransportFree(transport)
-		c.callbackErrors = append(c.callbackErrors, &host.lastError)
+		c.callbackFailures = append(c.callbackFailures, &host.failures)
 	}
 	hub, err := newHub(lib)
 	if err != nil {
@@ -189,10 +189,10 @@ func (c *Client) done() {
 	runtime.KeepAlive(c)
 }
 
-// explain adds to an error what the client's own callbacks returned, if it speaks of that.
+// explain adds to an error what the client's own callbacks returned, if it came of that.
 func (c *Client) explain(err error) error {
-	for _, last := range c.callbackErrors {
-		err = last.explain(err)
+	for _, failures := range c.callbackFailures {
+		err = failures.explain(err)
 	}
 	return err
 }

@@ -2,7 +2,6 @@ package pan123
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"pan123/internal/abi"
@@ -134,6 +133,8 @@ type Error struct {
 	Resumable bool
 
 	causes []error
+	// What it came of, if that was code of yours.
+	failures []uint64
 }
 
 // Error is "pan123: " and the message.
@@ -156,9 +157,10 @@ func (lib library) newError(status int32, e abi.Ptr) *Error {
 	}
 	defer lib.ErrorFree(e)
 	number := func(field uint32) int64 { return lib.ErrorI64(e, field, 0) }
+	message := lib.ErrorStr(e, abi.F_MESSAGE)
 	return &Error{
-		Code: Code(status), Message: lib.ErrorStr(e, abi.F_MESSAGE), Step: lib.ErrorStr(e, abi.F_STEP),
-		APIMessage: lib.ErrorStr(e, abi.F_API_MESSAGE), TraceID: lib.ErrorStr(e, abi.F_TRACE_ID),
+		Code: Code(status), Message: unmarked(message), failures: marksIn(message), Step: lib.ErrorStr(e, abi.F_STEP),
+		APIMessage: unmarked(lib.ErrorStr(e, abi.F_API_MESSAGE)), TraceID: lib.ErrorStr(e, abi.F_TRACE_ID),
 		Advice: lib.ErrorStr(e, abi.F_ADVICE), Class: lib.ErrorStr(e, abi.F_CLASS),
 		HTTPStatus: int(number(abi.F_HTTP_STATUS)), APICode: number(abi.F_API_CODE),
 		Attempts: int(number(abi.F_ATTEMPTS)), Slice: int(number(abi.F_SLICE_NO)),
@@ -170,9 +172,4 @@ func (lib library) newError(status int32, e abi.Ptr) *Error {
 // misuse is an error of the caller's that the library does not get to see.
 func misuse(format string, args ...any) error {
 	return &Error{Code: ErrInvalidArgument, Message: fmt.Sprintf(format, args...)}
-}
-
-// quotes says whether the error tells what somebody else said.
-func (e *Error) quotes(text string) bool {
-	return strings.Contains(e.Message, text) || strings.Contains(e.APIMessage, text)
 }

@@ -99,7 +99,7 @@ type Event struct {
 func newEvent(ev *abi.Event) Event {
 	event := Event{
 		Kind: EventKind(ev.Kind), Seq: ev.Seq, BytesDone: int64(ev.BytesDone), BytesTotal: int64(ev.BytesTotal),
-		Slice: int(ev.SliceNo), Text: ev.Text,
+		Slice: int(ev.SliceNo), Text: unmarked(ev.Text),
 	}
 	switch event.Kind {
 	case EventStage:

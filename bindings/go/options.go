@@ -45,7 +45,7 @@ type Options struct {
 	VIPRates bool
 	// SourceTimeout is how long one ReadAt may take. Default: 30 seconds.
 	SourceTimeout time.Duration
-	// ProgressEvery is how often an upload tells its progress. Default: 200 milliseconds.
+	// ProgressEvery is how often an upload tells its progress, from 10 milliseconds on. Default: 200 milliseconds.
 	ProgressEvery time.Duration
 	// RetryFor is how long to keep trying when nothing gets through. Default: one minute; negative: not at all. What the
 	// service answers with a failure is tried a few times, however long that takes.
@@ -69,13 +69,13 @@ func (o *Options) set(to *settings) {
 	to.number(abi.OPT_SLICES_IN_FLIGHT, "SlicesInFlight", int64(o.SlicesInFlight))
 	to.number(abi.OPT_BYTES_PER_SEC, "BytesPerSec", o.BytesPerSec)
 	to.flag(abi.OPT_VIP_RATES, o.VIPRates)
-	to.millis(abi.OPT_SOURCE_TIMEOUT_MS, "SourceTimeout", o.SourceTimeout)
-	to.millis(abi.OPT_PROGRESS_MS, "ProgressEvery", o.ProgressEvery)
+	to.millis(abi.OPT_SOURCE_TIMEOUT_MS, "SourceTimeout", time.Millisecond, o.SourceTimeout)
+	to.millis(abi.OPT_PROGRESS_MS, "ProgressEvery", 10*time.Millisecond, o.ProgressEvery)
 	to.flag(abi.OPT_PLAIN_HTTP, o.PlainHTTP)
 	if o.RetryFor < 0 {
 		to.put(abi.OPT_RETRY_FOR_MS, 0)
 	} else {
-		to.millis(abi.OPT_RETRY_FOR_MS, "RetryFor", o.RetryFor)
+		to.millis(abi.OPT_RETRY_FOR_MS, "RetryFor", time.Millisecond, o.RetryFor)
 	}
 }
 
@@ -166,11 +166,17 @@ func (to *settings) number(option uint32, name string, value int64) {
 	}
 }
 
-func (to *settings) millis(option uint32, name string, value time.Duration) {
-	if value < 0 && to.err == nil {
-		to.err = misuse("Options.%s is %v; it is 0 or more", name, value)
+// timeMax is the longest time that an option may be.
+const timeMax = 24 * time.Hour
+
+func (to *settings) millis(option uint32, name string, least, value time.Duration) {
+	if value == 0 {
+		return
 	}
-	if value != 0 {
-		to.put(option, uint64((value+time.Millisecond-1)/time.Millisecond))
+	// Part of a millisecond counts as one.
+	value = (value + time.Millisecond - 1).Truncate(time.Millisecond)
+	if (value < least || value > timeMax) && to.err == nil {
+		to.err = misuse("Options.%s is %v; it is from %v to %v, or 0 for the default", name, value, least, timeMax)
 	}
+	to.put(option, uint64(value/time.Millisecond))
 }

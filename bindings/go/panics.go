@@ -26,6 +26,6 @@ func (p *PanicError) Unwrap() error {
 }
 
 // Panicked keeps a panic as the error that the callback failed with. Called while the stack is still there.
-func (l *lastError) Panicked(where string, value any) string {
-	return l.keep(&PanicError{Value: value, Stack: debug.Stack(), where: where})
+func (f *failures) Panicked(where string, value any) string {
+	return f.keep(&PanicError{Value: value, Stack: debug.Stack(), where: where})
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"sync"
 
 	"pan123/internal/abi"
 )
@@ -85,7 +84,7 @@ func (h *pinnedHost) Release() { h.pinner.Unpin() }
 type readerHost struct {
 	reader io.ReaderAt
 	stat   interface{ Stat() (fs.FileInfo, error) }
-	lastError
+	failures
 }
 
 func (h *readerHost) ReadAt(p []byte, offset uint64) (int, int32, string) {
@@ -122,31 +121,4 @@ func (h *readerHost) Identity(into *abi.Identity) (int32, string) {
 	}
 	into.Size, into.MtimeNS = uint64(info.Size()), info.ModTime().UnixNano()
 	return abi.OK, ""
-}
-
-// lastError remembers what a callback returned, because only its text passes through the library.
-type lastError struct {
-	mu  sync.Mutex
-	err error
-}
-
-func (l *lastError) keep(err error) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.err = err
-	return err.Error()
-}
-
-// explain adds the error of a callback to an error of the library that speaks of it.
-func (l *lastError) explain(err error) error {
-	e, ok := err.(*Error)
-	if !ok || l == nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil && e.quotes(l.err.Error()) {
-		e.causes = append(e.causes, l.err)
-	}
-	return err
 }

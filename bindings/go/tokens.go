@@ -13,7 +13,8 @@ import (
 type Token struct {
 	// Value is the token itself. Write it to no log.
 	Value string
-	// Expires is when it ends; zero if that is not known.
+	// Expires is when it ends; zero if that is not known. Of one that a TokenFunc returns it is for Client.Token to tell, and
+	// the token is sent whatever it says: the service decides.
 	Expires time.Time
 }
 
@@ -30,7 +31,7 @@ type TokenFunc func(ctx context.Context, refused string) (Token, error)
 type tokenHost struct {
 	ctx context.Context
 	get TokenFunc
-	lastError
+	failures
 }
 
 func (h *tokenHost) Get(refused string) (string, int64, int32, string) {

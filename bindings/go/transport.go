@@ -22,7 +22,7 @@ type transportHost struct {
 	lib  library
 	ctx  context.Context
 	next http.RoundTripper
-	lastError
+	failures
 
 	open sync.Map // abi.Ptr of an exchange to the context.CancelFunc of its request
 }
@@ -78,7 +78,7 @@ func (h *transportHost) exchange(ctx context.Context, x abi.Ptr, body *exchangeB
 		return fmt.Errorf("the RoundTripper returned a response without a Body; it is http.NoBody if it is empty (%w)", ErrCallback)
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, answerMax+1))
+	answer, err := io.ReadAll(io.LimitReader(&patientReader{next: response.Body}, answerMax+1))
 	if err != nil {
 		return err
 	}
@@ -93,6 +93,24 @@ func (h *transportHost) exchange(ctx context.Context, x abi.Ptr, body *exchangeB
 		_ = h.lib.HTTPSetHeader(x, true, name, strings.Join(values, ", "))
 	}
 	return nil
+}
+
+// patientReader gives up a reader that returns nothing, and no error, again and again.
+type patientReader struct {
+	next io.Reader
+	idle int
+}
+
+func (r *patientReader) Read(p []byte) (int, error) {
+	n, err := r.next.Read(p)
+	if n > 0 || err != nil {
+		r.idle = 0
+		return n, err
+	}
+	if r.idle++; r.idle == readsMax {
+		return 0, io.ErrNoProgress
+	}
+	return 0, nil
 }
 
 // codeOfTransport is what the library makes of an error of a RoundTripper.

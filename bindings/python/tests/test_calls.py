@@ -97,6 +97,24 @@ def test_bad_arguments(client: pan123.Client) -> None:
         client.upload(b"a", name="a", duplicate=3)  # type: ignore[arg-type]
 
 
+def test_coroutine_functions_are_refused(emulator: Emulator) -> None:
+    async def asked(_: Any) -> Any:
+        return None
+
+    for what in ({"access_token": None, "token_source": asked}, {"transport": asked}):
+        with pytest.raises(TypeError, match="coroutine function"):
+            pan123.Client(**emulator.options(**what))
+
+
+def test_no_copies(client: pan123.Client) -> None:
+    upload = client.start_upload(b"abc", name="a")
+    for one in (client, upload):
+        for copied in (copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError):
+                copied(one)
+    assert upload.wait().size == 3
+
+
 def test_gives_up_with_a_retryable_error(emulate: Callable[..., Emulator]) -> None:
     emulator = emulate(faults={"faults": [{"on": "create", "do": "reset"}]})
     with pan123.Client(**emulator.options(retry_for=0.2)) as client:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from emulator import Emulator
-from script import Script
+from script import Script, run
 
 FAULTS = {"faults": [{"on": "slice", "do": "hang"}, {"on": "domain", "do": "hang"}]}
 
@@ -99,3 +100,59 @@ def test_interrupt(emulate: Callable[..., Emulator], body: str) -> None:
     assert (code, errors) == (0, "")
     assert took <= 1  # 250 ms, Python's own way from the signal to the line, and what else the machine has to do
     assert emulator.stored_names() == []
+
+
+STORM = """
+import random, signal
+client.close()
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+def threads():
+    count = 0
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{task}/comm") as name:
+                count += name.read().strip() == "pan123-io"
+        except OSError:
+            pass
+    return count
+random.seed(1)
+sources = [os.environ["FILE"], bytes(3 << 20), Slow(3 << 20)]
+keep = pan123.Client(base_url=os.environ["URL"], access_token=os.environ["TOKEN"])
+keep.domain()
+before = threads()
+interrupted = 0
+for i in range(300):
+    made = None
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00002, 0.003))
+            if i % 3:
+                keep.upload(sources[i % 3], name=f"a{i}", progress=(lambda p: None) if i % 2 else None)
+            else:
+                made = pan123.Client(base_url=os.environ["URL"], access_token=os.environ["TOKEN"])
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupted += 1
+    if made is not None:
+        made.close()
+    if keep._pump.running():
+        print("goes on unseen", i)
+made = None
+gc.collect()
+end = time.monotonic() + 20
+while (threads() > before or pan123._host.host().lent()) and time.monotonic() < end:
+    threading.Event().wait(0.01)
+print(interrupted > 50, threads() - before, pan123._host.host().lent())
+keep.close()
+"""
+
+
+def test_interrupts_at_any_instant(
+    emulate: Callable[..., Emulator], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing goes on unseen, nothing is left, and nothing but KeyboardInterrupt comes out."""
+    (tmp_path / "file").write_bytes(bytes(3 << 20))
+    monkeypatch.setenv("FILE", str(tmp_path / "file"))
+    emulator = emulate(faults={"faults": [{"on": "create", "do": "hang"}]})
+    assert run(emulator, STORM) == "True 0 0"

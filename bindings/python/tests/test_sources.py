@@ -8,6 +8,7 @@ import gzip
 import io
 import os
 import pickle
+import tarfile
 import tempfile
 import threading
 from collections.abc import Callable
@@ -90,6 +91,88 @@ def test_streams_are_copied_first_and_leave_nothing_behind(
         client.upload(unpacked, name="unpacked")
     assert emulator.stored("pipe") == DATA and emulator.stored("unpacked") == DATA
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+class Flipped(io.BytesIO):
+    """Gives other bytes than it holds, as one that decrypts does."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return bytes(byte ^ 1 for byte in super().read(size))
+
+
+class FlippedFile(io.FileIO):
+    def read(self, size: int | None = -1, /) -> bytes:
+        return bytes(byte ^ 1 for byte in super().read(size) or b"")
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class Raw(io.RawIOBase):
+    """A stream without a name."""
+
+    def __init__(self) -> None:
+        self._data = io.BytesIO(DATA)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        return self._data.readinto(buffer)
+
+
+def patched(path: Path) -> io.BytesIO:
+    file = io.BytesIO(DATA)
+    file.read = Flipped(DATA).read  # type: ignore[method-assign]
+    return file
+
+
+def member(path: Path) -> Any:
+    with tarfile.open(path.with_suffix(".tar"), "w") as archive:
+        archive.add(path, "a.bin")
+    return tarfile.open(path.with_suffix(".tar")).extractfile("a.bin")
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize(
+    ("make", "flipped"),
+    [
+        (lambda path: Flipped(DATA), True),
+        (patched, True),
+        (lambda path: FlippedFile(str(path)), True),
+        (lambda path: io.BufferedReader(FlippedFile(str(path))), True),
+        (lambda path: Raw(), False),
+        (lambda path: io.BufferedReader(Raw()), False),
+        (lambda path: io.BufferedReader(io.BytesIO(DATA)), False),
+        (lambda path: io.BufferedRandom(io.BytesIO(DATA)), False),  # type: ignore[arg-type]
+        (lambda path: tempfile.SpooledTemporaryFile(), None),
+        (member, False),
+    ],
+    ids=[
+        "BytesIO",
+        "patched",
+        "FileIO",
+        "over FileIO",
+        "raw",
+        "over raw",
+        "over BytesIO",
+        "random",
+        "spooled",
+        "tar",
+    ],
+)
+def test_file_object_is_what_it_reads(
+    emulator: Emulator, client: pan123.Client, tmp_path: Path, make: Callable[[Path], Any], flipped: bool | None
+) -> None:
+    (tmp_path / "a.bin").write_bytes(DATA)
+    file = make(tmp_path / "a.bin")
+    if flipped is None:
+        file.write(DATA)
+        file.seek(0)
+    client.upload(file, name="stored")
+    assert emulator.stored("stored") == (bytes(byte ^ 1 for byte in DATA) if flipped else DATA)
 
 
 def test_unwritten_buffer_of_a_file_is_part_of_it(emulator: Emulator, client: pan123.Client, tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ func Callbacks(t *testing.T) {
 	t.Run("waiting in a callback", waitingInCallback)
 	t.Run("slow source", slowSource)
 	t.Run("panics", panics)
+	t.Run("errors are found whatever they say", errorsAreFound)
+	t.Run("each upload has its own error", ownErrors)
 }
 
 // readerFunc is a reader of one function.
@@ -198,6 +200,9 @@ func transportErrors(t *testing.T) {
 			body := io.NopCloser(io.LimitReader(forever{}, 2<<20))
 			return &http.Response{StatusCode: 200, Body: body}, nil
 		}, pan123.ErrProtocol, "longer than"},
+		{"a body without progress", func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(nothing{})}, nil
+		}, pan123.ErrNetwork, io.ErrNoProgress.Error()},
 		{"no answer", func(*http.Request) (*http.Response, error) { return nil, nil }, pan123.ErrCallback, "neither a response nor an error"},
 		{"no body", func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200}, nil
@@ -218,10 +223,100 @@ func transportErrors(t *testing.T) {
 	}
 }
 
+func errorsAreFound(t *testing.T) {
+	server := emulator.Start(t, "")
+	for name, text := range map[string]string{
+		"plain": "the archive is damaged", "empty": "", "lines": "one\ntwo\r\n", "tab": "one\ttwo", "nul": "one\x00two",
+		"escape": "\x1b[31mred\x1b[0m", "bytes": "caf\xe9", "spaces": "  padded  ", "long": strings.Repeat("long ", 200000),
+		"bearer": "Authorization: Bearer abcdefghijk", "token": "failed with " + emulator.Token,
+	} {
+		mine := errors.New(text)
+		check := func(what string, err error) {
+			t.Helper()
+			if !errors.Is(err, mine) {
+				t.Errorf("%s of %s: the error is %.200q", name, what, fmt.Sprint(err))
+			} else if text := err.Error(); strings.ContainsAny(text, "<\n\x00\x1b") {
+				t.Errorf("%s of %s: the error's text is %.200q", name, what, text)
+			}
+		}
+		torn := readerFunc(func([]byte, int64) (int, error) { return 0, mine })
+		c := client(t, server, nil)
+		_, err := c.Upload(t.Context(), torn, 100, 0, "a")
+		check("upload", err)
+		_, err = pan123.Hash(t.Context(), pan123.ReaderAt(torn, 100), pan123.HashOptions{})
+		check("hash", err)
+		c = client(t, server, func(o *pan123.Options) {
+			o.Transport = roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, mine })
+		})
+		_, err = c.Domain(t.Context())
+		check("transport", err)
+		for _, code := range []error{nil, pan123.ErrNetwork, pan123.ErrStore} {
+			given := error(mine)
+			if code != nil {
+				given = fmt.Errorf("%w %w", mine, code)
+			}
+			c = client(t, server, func(o *pan123.Options) {
+				o.AccessToken = ""
+				o.RetryFor = -1
+				o.Tokens = func(_ context.Context, refused string) (pan123.Token, error) {
+					if refused == "" {
+						return pan123.Token{Value: "not-a-token"}, nil
+					}
+					return pan123.Token{}, given
+				}
+			})
+			_, err = c.Domain(t.Context())
+			check("token", err)
+			_, err = c.Upload(t.Context(), strings.NewReader("abc"), 3, 0, "a")
+			check("token of an upload", err)
+			if name == "plain" && !strings.Contains(err.Error(), text) {
+				t.Errorf("no other token: the error is %v", err)
+			}
+		}
+	}
+}
+
+// ownErrors fails uploads with errors that say the same.
+func ownErrors(t *testing.T) {
+	server := emulator.Start(t, "")
+	c := client(t, server, nil)
+	var all sync.WaitGroup
+	all.Add(4)
+	var uploads []*pan123.Upload
+	var mine []error
+	for i := range 4 {
+		mine = append(mine, errors.New("the same"))
+		upload, err := c.Start(t.Context(), pan123.ReaderAt(readerFunc(func([]byte, int64) (int, error) {
+			all.Done()
+			all.Wait()
+			return 0, mine[i]
+		}), 100), 0, fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		uploads = append(uploads, upload)
+	}
+	for i, upload := range uploads {
+		for event := range upload.Events() {
+			if strings.Contains(event.Text, "<") {
+				t.Errorf("an event says %q", event.Text)
+			}
+		}
+		if _, err := upload.Wait(); !errors.Is(err, mine[i]) {
+			t.Errorf("upload %d: the error is %v", i, err)
+		}
+	}
+}
+
 // forever is a body without end.
 type forever struct{}
 
 func (forever) Read(p []byte) (int, error) { return len(p), nil }
+
+// nothing is a body that never has anything, and never ends.
+type nothing struct{}
+
+func (nothing) Read([]byte) (int, error) { return 0, nil }
 
 func transportRequests(t *testing.T) {
 	server := emulator.Start(t, "")

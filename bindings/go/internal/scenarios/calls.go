@@ -79,6 +79,8 @@ func badOptions(t *testing.T) {
 		"too many slices":             {pan123.Options{AccessToken: "x", SlicesInFlight: 65}, "64"},
 		"a negative rate":             {pan123.Options{AccessToken: "x", BytesPerSec: -5}, "BytesPerSec"},
 		"a negative time":             {pan123.Options{AccessToken: "x", SourceTimeout: -time.Second}, "SourceTimeout"},
+		"progress too often":          {pan123.Options{AccessToken: "x", ProgressEvery: time.Millisecond}, "ProgressEvery is 1ms; it is from 10ms"},
+		"a time too long":             {pan123.Options{AccessToken: "x", RetryFor: 25 * time.Hour}, "RetryFor"},
 		"text that is not UTF-8":      {pan123.Options{AccessToken: "x", UserAgent: "\xff"}, "UTF-8"},
 		"text with a NUL":             {pan123.Options{AccessToken: "x", StateDir: "a\x00b"}, "NUL"},
 	} {

@@ -24,14 +24,10 @@ class TokenCallee:
 
     def __init__(self, source: TokenSource, failures: Failures) -> None:
         self._source = source
-        self._failures = failures
+        self.failures = failures
 
     def answer(self, op: Any) -> int:
         refused = None if op.refused == ffi.NULL else ffi.buffer(op.refused, op.len)[:].decode()
-        self._failures.watch(self._put, op, refused)
-        return 0
-
-    def _put(self, op: Any, refused: str | None) -> None:
         try:
             token = self._source(refused)
         except OSError as error:
@@ -44,6 +40,7 @@ class TokenCallee:
         _errors.check(lib.pan123_sink_put(op.token, value, len(value)))
         if token.expires is not None:
             op.expires_unix_ms[0] = int(token.expires.astimezone(timezone.utc).timestamp() * 1000)
+        return 0
 
 
 class Response:
@@ -178,12 +175,12 @@ class TransportCallee:
 
     def __init__(self, transport: Transport, failures: Failures) -> None:
         self._transport = transport
-        self._failures = failures
+        self.failures = failures
 
     def answer(self, op: Any) -> int:
         request = Request(op.http)
         try:
-            self._failures.watch(self._send, request)
+            self._send(request)
         finally:
             request._end()
         return 0

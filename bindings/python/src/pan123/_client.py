@@ -19,9 +19,9 @@ from ._events import Inbox, Progress, Pump
 from ._handle import Handle
 from ._host import Failures, host, refuse_inside_callback
 from ._library import bridge, ffi, lib
-from ._options import CLIENT, UPLOAD, add_plugin, number_argument, options, progress_argument, text_argument
+from ._options import CLIENT, UPLOAD, add_plugin, number_argument, options, plain_function, progress_argument, text_argument
 from ._results import Completed, Created, Duplicate, Result, Token, Uploaded
-from ._source import AnySource, open_source
+from ._source import AnySource, Source, open_source
 from ._upload import Upload
 from ._waiting import Stop
 
@@ -55,6 +55,9 @@ class Client:
 
     def __init__(self, **given: Unpack[ClientOptions]) -> None:
         _host.refuse_at_the_end()
+        _waiting.whole(lambda: self._make(given))
+
+    def _make(self, given: Any) -> None:
         token_source, transport = given.pop("token_source", None), given.pop("transport", None)
         plugins = given.pop("plugins", ())
         chosen = options(CLIENT, given)
@@ -87,8 +90,7 @@ class Client:
     def _brought(self, what: str, thing: Any, callee: Any) -> Any:
         if thing is None:
             return ffi.NULL
-        if not callable(thing):
-            raise TypeError(f"{'token_source' if what == 'tokens' else what}: a function, not {type(thing).__name__}")
+        plain_function("token_source" if what == "tokens" else what, thing)
         ctx = host().lend(callee(thing, self._failures))
         out, slot = ffi.new(f"pan123_{what} **"), _errors.error_slot()
         if what == "tokens":
@@ -102,6 +104,9 @@ class Client:
         if self._pid != os.getpid():
             return "<pan123.Client made before fork>"
         return f"<pan123.Client {'closed' if self._closed else f'{self._pump.running()} running'}>"
+
+    def __copy__(self) -> Client:
+        raise TypeError("a pan123.Client cannot be copied; use the same one, which all threads may")
 
     def __enter__(self) -> Client:
         return self
@@ -182,18 +187,14 @@ class Client:
         Anything that interrupts it, `KeyboardInterrupt` too, cancels the upload, and it returns when that is over.
         """
         progress_argument(progress)
-        upload = self.start_upload(
-            source,
-            name=name,
-            parent_id=parent_id,
-            duplicate=duplicate,
-            contain_dir=contain_dir,
-            resume_key=resume_key,
-        )
+        begun = _Begun(self._beginning(source, name, parent_id, duplicate, contain_dir, resume_key))
         try:
-            return upload._follow(progress)
+            return begun.now()._follow(progress)
+        except BaseException:
+            begun.end()
+            raise
         finally:
-            if wait := upload._let_go():
+            if begun.upload is not None and (wait := begun.upload._let_go()):
                 wait()
 
     def start_upload(
@@ -207,6 +208,18 @@ class Client:
         resume_key: str | None = None,
     ) -> Upload:
         """Starts an upload and returns it. Arguments as of `upload`."""
+        return _Begun(self._beginning(source, name, parent_id, duplicate, contain_dir, resume_key)).or_end()
+
+    def _beginning(
+        self,
+        source: AnySource,
+        name: str | None,
+        parent_id: int,
+        duplicate: Duplicate | None,
+        contain_dir: bool | None,
+        resume_key: str | None,
+    ) -> Callable[[], Upload]:
+        """Makes all ready. What is returned begins the upload."""
         self._alive()
         chosen = options(UPLOAD, {"duplicate": duplicate, "contain_dir": contain_dir, "resume_key": resume_key})
         opened = open_source(source)
@@ -230,7 +243,7 @@ class Client:
                 )
             )
 
-        return self._start(new, opened)
+        return lambda: self._start(new, opened)
 
     def resume(self, source: AnySource, state: bytes, *, resume_key: str | None = None) -> Upload:
         """Starts an upload that goes on where another one stopped. `state` is from `Upload.export`, and says where the
@@ -238,12 +251,11 @@ class Client:
         self._alive()
         chosen = options(UPLOAD, {"resume_key": resume_key})
         opened = open_source(source)
-        return self._start(
-            lambda client, number, out, slot: int(
-                lib.pan123_upload_import(client, opened.handle, state, len(state), chosen, number, out, slot)
-            ),
-            opened,
-        )
+
+        def new(client: Any, number: int, out: Any, slot: Any) -> int:
+            return int(lib.pan123_upload_import(client, opened.handle, state, len(state), chosen, number, out, slot))
+
+        return _Begun(lambda: self._start(new, opened)).or_end()
 
     def _start(self, new: Callable[[Any, int, Any, Any], int], opened: Any) -> Upload:
         number, inbox = next(self._numbers), Inbox()
@@ -254,7 +266,7 @@ class Client:
                 raise _errors.Shutdown("the client was closed")
             _errors.check(new(client, number, out, slot), slot)
         upload = Upload(self, out[0], number, inbox, opened)
-        upload.start()
+        upload._start()
         return upload
 
     # The service's own calls: one request each, not repeated. `retryable` and `retry_after` of what they raise say
@@ -278,7 +290,8 @@ class Client:
         duplicate: Duplicate | None = None,
         contain_dir: bool | None = None,
     ) -> Created:
-        """Announces a file. `etag` is the MD5 of the whole in hex, from `hash`."""
+        """Announces a file. `etag` is the MD5 of the whole in hex, from `hash`. Of what comes back `preupload_id` is a
+        str exactly if `reused` is false; ask `if created.preupload_id is not None`, and type checkers know it, too."""
         chosen = options(UPLOAD, {"duplicate": duplicate, "contain_dir": contain_dir})
         words, digest = text_argument("name", name), text_argument("etag", etag)
         return self._ask(
@@ -334,6 +347,7 @@ class Client:
             opened.handle,
             number_argument("offset", offset),
             number_argument("size", size),
+            source=opened,
         )
 
     def complete(self, preupload_id: str) -> Completed:
@@ -367,15 +381,16 @@ class Client:
             len(digest),
             opened.handle,
             chosen,
+            source=opened,
         ).completed()
 
-    def _ask(self, function: Any, *args: Any) -> Result:
+    def _ask(self, function: Any, *args: Any, source: Source | None = None) -> Result:
         """Makes a call that has a result."""
         out = ffi.new("pan123_result **")
-        self._do(function, *args, out=out)
+        self._do(function, *args, out=out, source=source)
         return Result(out[0])
 
-    def _do(self, function: Any, *args: Any, out: Any = None) -> None:
+    def _do(self, function: Any, *args: Any, out: Any = None, source: Source | None = None) -> None:
         self._alive()
         tail = () if out is None else (out,)
 
@@ -386,13 +401,46 @@ class Client:
                     raise _errors.Shutdown("the client was closed")
                 status = function(client, *args, stop.handle, *tail, slot)
             if status != lib.PAN123_OK:
-                raise self._failures.explain(_errors.exception(status, slot[0]))
+                raise self._explained(_errors.exception(status, slot[0]), source)
 
         _waiting.call(made)
+
+    def _explained(self, error: _errors.Pan123Error, source: Source | None) -> _errors.Pan123Error:
+        return self._failures.explain(error if source is None else source.failures.explain(error))
 
     def _alive(self) -> None:
         if self._pid != os.getpid():
             raise _errors.forked()
+
+
+class _Begun:
+    """An upload that is being begun. It is known here before anybody else can know it, so that it can be ended."""
+
+    def __init__(self, begin: Callable[[], Upload]) -> None:
+        self._begin: Callable[[], Upload] | None = begin
+        self.upload: Upload | None = None
+
+    def now(self) -> Upload:
+        _waiting.whole(self._make)
+        assert self.upload is not None
+        return self.upload
+
+    def _make(self) -> None:
+        # Not kept, since it holds the source.
+        begin, self._begin = self._begin, None
+        assert begin is not None
+        self.upload = begin()
+
+    def or_end(self) -> Upload:
+        try:
+            return self.now()
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        if self.upload is not None and not self.upload.done:
+            self.upload._end()
 
 
 # ---- The end: of a client, of the process, and of the process in a fork's child. ----

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import secrets
 from typing import Any
 
 from ._library import constant_name, ffi, lib, take_text
@@ -41,6 +43,9 @@ class Pan123Error(Exception):
     retryable: bool = False
     resumable: bool = False
     retry_after: float | None = None
+
+    #: The numbers of the failures of the program's that it came of.
+    _failures: tuple[int, ...] = ()
 
     def __init__(self, message: str = "", *, code: int | None = None) -> None:
         super().__init__(message)
@@ -253,6 +258,24 @@ def class_of(code: int) -> type[Pan123Error]:
     return known or next((band for first, band in _BANDS if code >= first), Pan123Error)
 
 
+#: Of a callback that fails no more than its words comes back out of the library, which cuts them, cleans them and hides
+#: secrets in them. So the failure's number stands before them on the way, with something that nobody else writes.
+_MARK = secrets.token_hex(4)
+_MARKED = re.compile(rf"<{_MARK} (\d+)> ?")
+
+
+#: The library takes spaces for these.
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
+
+
+def marked(numbers: tuple[int, ...], words: str) -> str:
+    return "".join(f"<{_MARK} {number}> " for number in numbers) + words.translate(_CONTROLS)
+
+
+def unmarked(words: str) -> str:
+    return _MARKED.sub("", words)
+
+
 def exception(status: int, error: Any, where: str = "") -> Pan123Error:
     """Makes the exception for a status and its error object, which may be NULL, and frees that."""
     if error == ffi.NULL:
@@ -260,7 +283,10 @@ def exception(status: int, error: Any, where: str = "") -> Pan123Error:
         return class_of(status)(f"{where}: {name}" if where else name, code=status)
     try:
         text, number = _readers(error)
-        made = class_of(status)(text(lib.PAN123_F_MESSAGE) or "", code=status)
+        message = take_text(lib.pan123_error_str, error, lib.PAN123_F_MESSAGE) or ""
+        made = class_of(status)(unmarked(message), code=status)
+        if numbers := _MARKED.findall(message):
+            made._failures = tuple(map(int, numbers))
         made.step = text(lib.PAN123_F_STEP)
         made.attempts = number(lib.PAN123_F_ATTEMPTS)
         made.api_code = number(lib.PAN123_F_API_CODE)
@@ -283,7 +309,8 @@ def _readers(error: Any) -> tuple[Any, Any]:
     absent = -(2**63)
 
     def text(field: int) -> str | None:
-        return take_text(lib.pan123_error_str, error, field)
+        words = take_text(lib.pan123_error_str, error, field)
+        return None if words is None else unmarked(words)
 
     def number(field: int) -> int | None:
         value: int = lib.pan123_error_i64(error, field, absent)

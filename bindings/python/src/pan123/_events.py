@@ -8,6 +8,7 @@ import enum
 import os
 import select
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class Event:
 
 
 def _event(raw: Any) -> Event:
+    text = b"" if raw.text == ffi.NULL else ffi.buffer(raw.text, raw.text_len)[:]
     return Event(
         kind=constant_name("PAN123_EV_", raw.kind),
         seq=raw.seq,
@@ -87,7 +89,7 @@ def _event(raw: Any) -> Event:
         bytes_total=raw.bytes_total,
         value=raw.value,
         slice_no=raw.slice_no,
-        text="" if raw.text == ffi.NULL else ffi.buffer(raw.text, raw.text_len)[:].decode("utf-8", "replace"),
+        text=_errors.unmarked(text.decode("utf-8", "replace")),
     )
 
 
@@ -99,7 +101,7 @@ class Inbox:
     """What has come of one upload, and who waits for it."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.lock = threading.RLock()
         self.events: collections.deque[Event] = collections.deque(maxlen=_WAITING_MAX)
         #: Each start has one last event.
         self.starts = 0
@@ -107,20 +109,43 @@ class Inbox:
         self.listeners: list[Any] = []
         #: Told of a last event before anybody is who waits for it.
         self.at_end: Callable[[], Callable[[Event], None] | None] = lambda: None
+        self._bells: list[threading.Lock] = []
 
     def put(self, event: Event) -> None:
         if event.last and (told := self.at_end()):
             told(event)
-        with self.changed:
+        with self.lock:
             if event.kind == "PROGRESS" and self.events and self.events[-1].kind == "PROGRESS":
                 self.events.pop()
             self.events.append(event)
             if event.last:
                 self.ends += 1
             listeners = list(self.listeners)
-            self.changed.notify_all()
+            self.ring()
         for listener in listeners:
             listener()
+
+    def ring(self) -> None:
+        """Has those look again who wait."""
+        with self.lock:
+            bells, self._bells = self._bells, []
+        for bell in bells:
+            bell.release()
+
+    def wait(self, condition: Callable[[], object], timeout: float | None = None) -> bool:
+        """False if the time is over. A signal may interrupt it at any instant, which a `Condition` does not survive."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            bell = threading.Lock()
+            bell.acquire()
+            with self.lock:
+                if condition():
+                    return True
+                left = -1 if until is None else until - time.monotonic()
+                if until is not None and left <= 0:
+                    return False
+                self._bells.append(bell)
+            bell.acquire(timeout=min(left, threading.TIMEOUT_MAX))
 
     def over(self) -> bool:
         return self.ends >= self.starts

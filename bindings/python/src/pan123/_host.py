@@ -11,7 +11,6 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from . import _errors
@@ -30,13 +29,70 @@ def python_ends() -> None:
     _python_ends = True
 
 
+def python_is_ending() -> bool:
+    return _python_ends
+
+
 def refuse_at_the_end() -> None:
     if _python_ends:
         raise _errors.Shutdown("Python is ending, and nothing new can be begun")
 
 
+class Failures:
+    """Keeps what an object of the program raised, so that the exception that comes of it can name it as its cause."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, BaseException] = {}
+        self._lock = threading.RLock()
+
+    def keep(self, raised: BaseException) -> int:
+        """Returns the number by which it is found again."""
+        number = next(_failure_numbers)
+        with self._lock:
+            self._kept[number] = raised
+            numbers = list(self._kept)
+            if len(numbers) > _KEPT_MAX:
+                del self._kept[numbers[0]]
+            if len(numbers) > _WHOLE_MAX:
+                _forget_frames(self._kept[numbers[-_WHOLE_MAX - 1]])
+        return number
+
+    def explain(self, error: _errors.Pan123Error) -> _errors.Pan123Error:
+        """The same error with its cause; a `CallbackError` if that was none of the failures that objects may have."""
+        with self._lock:
+            raised = next((self._kept[number] for number in error._failures if number in self._kept), None)
+        if raised is None or error.__cause__ is not None:
+            return error
+        if not isinstance(raised, _errors.Pan123Error) or isinstance(raised, _errors.UsageError):
+            made = _errors.CallbackError(str(error))
+            made.__dict__.update(vars(error), code=made.code, name=made.name, retryable=False)
+            error = made
+        error.__cause__ = raised.__cause__ if isinstance(raised.__cause__, OSError) else raised
+        return error
+
+
+#: More than can come between a failure and the end of what it fails.
+_KEPT_MAX = 256
+#: How many keep their traceback: the functions that failed may have had a whole slice in their hands.
+_WHOLE_MAX = 8
+
+_failure_numbers = itertools.count(1)
+
+
+def _forget_frames(raised: BaseException) -> None:
+    seen: set[int] = set()
+    link: BaseException | None = raised
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+
+
 class Callee(Protocol):
     """Does the calls for one object. `answer` may block and raise; it returns how many bytes it read."""
+
+    @property
+    def failures(self) -> Failures: ...
 
     def answer(self, op: Any) -> int: ...
 
@@ -46,6 +102,7 @@ class Memory:
 
     def __init__(self, buffer: Any) -> None:
         self._buffer = buffer
+        self.failures = Failures()
         self.released = threading.Event()
 
     def release(self) -> None:
@@ -148,20 +205,27 @@ def _do(callee: Callee, op: Any) -> None:
     try:
         read = callee.answer(op)
     except BaseException as raised:
-        status, error = _failure(raised)
+        status, error = _failure(raised, callee.failures)
     finally:
         _inside.callback = False
         bridge.bridge_answer(op.call, status, read, error)
 
 
-def _failure(raised: BaseException) -> tuple[int, Any]:
-    status = raised.code if isinstance(raised, _errors.Pan123Error) else lib.PAN123_E_INVALID_ARGUMENT
-    message = _words(raised).encode("utf-8", "replace")
-    return status, lib.pan123_error_new(status, message, len(message))
-
-
-def _words(raised: BaseException) -> str:
-    return str(raised) if isinstance(raised, _errors.Pan123Error) else f"{type(raised).__name__}: {raised}"
+def _failure(raised: BaseException, failures: Failures) -> tuple[int, Any]:
+    status = lib.PAN123_E_CALLBACK
+    try:
+        words = str(raised)
+    except Exception:
+        words = "it cannot say why"
+    if isinstance(raised, _errors.Pan123Error):
+        status = raised.code
+    else:
+        words = f"{type(raised).__name__}: {words}"
+    # Of one that passes on what another object raised, both are known.
+    numbers = (failures.keep(raised), *getattr(raised, "_failures", ()))
+    message = _errors.marked(numbers, words)
+    encoded = message.encode("utf-8", "replace")
+    return status, lib.pan123_error_new(status, encoded, len(encoded))
 
 
 def refuse_inside_callback() -> None:
@@ -198,29 +262,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-class Failures:
-    """Keeps what an object of the program raised, so that the exception that comes of it can name it as its cause."""
-
-    def __init__(self) -> None:
-        self._last: BaseException | None = None
-
-    def watch(self, call: Callable[..., Any], *args: Any) -> Any:
-        try:
-            return call(*args)
-        except BaseException as raised:
-            self._last = raised
-            raise
-
-    def explain(self, error: _errors.Pan123Error) -> _errors.Pan123Error:
-        """The same error with its cause; a `CallbackError` if that was none of the failures that objects may have."""
-        last = self._last
-        if last is None or error.__cause__ is not None or _words(last) not in str(error):
-            return error
-        if not isinstance(last, _errors.Pan123Error) or isinstance(last, _errors.UsageError):
-            made = _errors.CallbackError(str(error))
-            made.__dict__.update(vars(error), code=made.code, name=made.name, retryable=False)
-            error = made
-        error.__cause__ = last.__cause__ if isinstance(last.__cause__, OSError) else last
-        return error

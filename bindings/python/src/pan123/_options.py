@@ -133,10 +133,14 @@ def progress_argument(progress: Any) -> None:
     """Refuses what cannot be called for progress before anything is begun."""
     if progress is None:
         return
-    if not callable(progress):
-        raise TypeError(f"progress: a function, not {type(progress).__name__}")
-    if inspect.iscoroutinefunction(progress) or inspect.iscoroutinefunction(getattr(progress, "__call__", None)):
-        raise TypeError("progress: a plain function, not a coroutine function, which nobody would await")
+    plain_function("progress", progress)
+
+
+def plain_function(what: str, thing: Any) -> None:
+    if not callable(thing):
+        raise TypeError(f"{what}: a function, not {type(thing).__name__}")
+    if inspect.iscoroutinefunction(thing) or inspect.iscoroutinefunction(getattr(thing, "__call__", None)):
+        raise TypeError(f"{what}: a plain function, not a coroutine function, which nobody would await")
 
 
 def text_argument(what: str, value: str) -> bytes:

@@ -63,7 +63,7 @@ class Created:
 
     reused: bool
     file_id: int | None
-    #: Names the upload at the service.
+    #: Names the upload at the service; None if there is none to send slices to, because `reused` is true.
     preupload_id: str | None
     #: Length of a slice in bytes; the last one may be shorter.
     slice_size: int

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any, Protocol, Union, runtime_checkable
 
-from . import _errors
+from . import _errors, _waiting
 from ._host import Failures, Memory, host
 from ._library import bridge, ffi, lib
 
@@ -39,6 +39,10 @@ class ByteStream(Protocol):
 
 Buffer = Union[bytes, bytearray, memoryview]
 #: A path; bytes in memory; a binary file object, from where it stands to its end; or a `ByteSource`.
+#:
+#: A plain file that stands at its start is opened again by its path, and may be closed meanwhile; if it is unlinked or
+#: replaced before it is read, that is `SourceNotFound` or `SourceChanged`. Such a file and an `io.BytesIO` stay where
+#: they stand; any other file object is read to its end first, into a temporary file.
 AnySource = Union[str, "os.PathLike[str]", "os.PathLike[bytes]", Buffer, ByteStream, ByteSource]
 
 
@@ -79,7 +83,7 @@ def _base_name(path: Any) -> str:
 
 def _from_path(path: bytes, name: str | None) -> Source:
     try:
-        made = _make(lambda out, err: lib.pan123_source_from_path(path, len(path), out, err))
+        made = _waiting.whole(lambda: _make(lambda out, err: lib.pan123_source_from_path(path, len(path), out, err)))
     except _errors.SourceError as error:
         raise _errors.of_path(error, path) from error.__cause__
     return Source(made, name, Failures())
@@ -92,9 +96,13 @@ def _from_memory(data: Any) -> Source:
     # from_buffer holds the object's buffer: a bytearray cannot be resized meanwhile.
     buffer = ffi.from_buffer(view)
     memory = Memory(buffer)
-    ctx = host().lend(memory)
-    release = ffi.addressof(bridge, "bridge_release")
-    made = _make(lambda out, err: lib.pan123_source_from_memory(buffer, len(buffer), release, ctx, out, err))
+
+    def make() -> Any:
+        ctx = host().lend(memory)
+        release = ffi.addressof(bridge, "bridge_release")
+        return _make(lambda out, err: lib.pan123_source_from_memory(buffer, len(buffer), release, ctx, out, err))
+
+    made = _waiting.whole(make)
     source = Source(made, None, Failures(), None if isinstance(data, bytes) else memory)
     source.quick_len = len(buffer)
     return source
@@ -105,8 +113,13 @@ def _from_object(thing: ByteSource) -> Source:
     if not isinstance(size, int) or size < 0:
         raise _errors.InvalidArgument(f"the size of a source is a number from 0 on, not {size!r}")
     failures = Failures()
-    ctx = host().lend(_Reader(thing.read_at, failures))
-    made = _make(lambda out, err: lib.pan123_source_new(bridge.bridge_source(), ctx, size, out, err))
+    reader = _Reader(thing.read_at, failures)
+
+    def make() -> Any:
+        ctx = host().lend(reader)
+        return _make(lambda out, err: lib.pan123_source_new(bridge.bridge_source(), ctx, size, out, err))
+
+    made = _waiting.whole(make)
     name = getattr(thing, "name", None)
     return Source(made, name if isinstance(name, str) else None, failures)
 
@@ -116,12 +129,9 @@ class _Reader:
 
     def __init__(self, read_at: Callable[[int, int], Any], failures: Failures) -> None:
         self._read_at = read_at
-        self._failures = failures
+        self.failures = failures
 
     def answer(self, op: Any) -> int:
-        return int(self._failures.watch(self._read, op))
-
-    def _read(self, op: Any) -> int:
         try:
             data = memoryview(self._read_at(op.offset, op.len)).cast("B")
         except OSError as error:
@@ -136,7 +146,7 @@ def _from_file(file: Any) -> Source:
     name = _name_of(file)
     if isinstance(file, io.TextIOBase):
         raise TypeError("a source gives bytes: open the file in binary mode")
-    if isinstance(file, io.BytesIO):
+    if _is_just(file, io.BytesIO):
         # Not getbuffer(): while that is held the file cannot even be closed.
         source = _from_memory(memoryview(file.getvalue())[file.tell() :])
         source.name = name
@@ -152,9 +162,15 @@ def _name_of(file: Any) -> str | None:
     return _base_name(name) if isinstance(name, (str, bytes)) and name else None
 
 
+def _is_just(file: Any, *types: type) -> bool:
+    """It is one of these and nothing more: what it holds is what its `read` gives."""
+    return type(file) in types and "read" not in vars(file) and "readinto" not in vars(file)
+
+
 def _whole_file_on_disk(file: Any) -> bytes | None:
     """The path of a file object that stands at the start of a regular file which still has that path."""
-    if not isinstance(file, (io.BufferedReader, io.BufferedRandom, io.FileIO)):
+    raw = file.raw if _is_just(file, io.BufferedReader, io.BufferedRandom) else file
+    if not _is_just(raw, io.FileIO) or not raw.readable():
         return None
     if not isinstance(file.name, (str, bytes)) or not file.seekable() or file.tell() != 0:
         return None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 import os
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import _errors
+from . import _errors, _waiting
 from ._events import Event, Inbox, Progress, Stage
 from ._handle import Handle
 from ._host import refuse_at_the_end, refuse_inside_callback
@@ -46,22 +45,28 @@ class Upload:
             return f"<pan123.Upload {self._number} made before fork>"
         return f"<pan123.Upload {self._number} {'over' if self._inbox.over() else 'running'}>"
 
+    def __copy__(self) -> Upload:
+        raise TypeError("a pan123.Upload cannot be copied; use the same one, which all threads may")
+
     def start(self) -> None:
         """Goes on after a pause."""
         self._client._alive()
         refuse_at_the_end()
+        _waiting.whole(self._start)
+
+    def _start(self) -> None:
         pump, inbox, slot = self._client._pump, self._inbox, _errors.error_slot()
         with self._native.use() as handle:
             if handle is None:
                 raise self._over_for_good()
-            with inbox.changed:
+            with inbox.lock:
                 inbox.starts += 1
             pump.started(self._number)
             status = lib.pan123_upload_start(handle, slot)
         if status != lib.PAN123_OK:
-            with inbox.changed:
+            with inbox.lock:
                 inbox.starts -= 1
-                inbox.changed.notify_all()
+                inbox.ring()
                 if inbox.over():
                     pump.not_started(self._number)
             raise _errors.exception(status, slot[0])
@@ -85,7 +90,7 @@ class Upload:
     def done(self) -> bool:
         """It is over, in whatever way; `wait` returns at once."""
         self._client._alive()
-        with self._inbox.changed:
+        with self._inbox.lock:
             return self._inbox.over()
 
     def wait(self, timeout: float | None = None) -> Uploaded:
@@ -96,13 +101,8 @@ class Upload:
         """
         self._client._alive()
         refuse_inside_callback()
-        until = None if timeout is None else time.monotonic() + timeout
-        with self._inbox.changed:
-            while not self._inbox.over():
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
-                    raise _errors.TimedOut(f"the upload is not over after {timeout} s")
-                self._inbox.changed.wait(left)
+        if not self._inbox.wait(self._inbox.over, timeout):
+            raise _errors.TimedOut(f"the upload is not over after {timeout} s")
         return self._outcome()
 
     def events(self) -> Iterator[Event]:
@@ -113,13 +113,15 @@ class Upload:
         """
         self._client._alive()
         refuse_inside_callback()
+        inbox = self._inbox
         while True:
-            with self._inbox.changed:
-                while not self._inbox.events:
-                    if self._inbox.over():
+            inbox.wait(lambda: inbox.events or inbox.over())
+            with inbox.lock:
+                if not inbox.events:
+                    if inbox.over():
                         return
-                    self._inbox.changed.wait()
-                event = self._inbox.events.popleft()
+                    continue  # somebody else was first
+                event = inbox.events.popleft()
             yield event
             if event.last and self.done:
                 return
@@ -163,9 +165,8 @@ class Upload:
 
     def _end(self) -> None:
         self.cancel()
-        with self._inbox.changed:
-            # It takes 250 ms at most.
-            self._inbox.changed.wait_for(self._inbox.over, 1)
+        # It takes 250 ms at most.
+        self._inbox.wait(self._inbox.over, 1)
 
     def _let_go(self) -> Callable[[], object] | None:
         """Drops the upload for good. Returns what waits until a buffer that was its source is free again."""

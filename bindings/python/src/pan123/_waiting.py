@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from . import _errors
-from ._host import refuse_at_the_end, refuse_inside_callback
+from ._host import python_is_ending, refuse_at_the_end, refuse_inside_callback
 from ._library import ffi, lib
 
 T = TypeVar("T")
@@ -29,53 +29,49 @@ class Stop:
         lib.pan123_stop_fire(self.handle)
 
 
-class _Worker:
-    """A thread that makes one call after another: to start one for each costs more than many a call."""
-
-    def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="pan123-call", daemon=True)
-        self._thread.start()
-
-    def do(self, job: Callable[[], None]) -> None:
-        self._jobs.put(job)
-
-    def _work(self) -> None:
-        while True:
-            try:
-                job = self._jobs.get(timeout=_IDLE_S)
-            except queue.Empty:
-                try:
-                    _idle.remove(self)
-                except ValueError:
-                    continue  # it has just been taken, and a job is on its way
-                return
-            job()
-            # Not kept while waiting for the next one.
-            del job
-            _idle.append(self)
-
-
 #: How long a thread waits for another call.
 _IDLE_S = 5
-_idle: list[_Worker] = []
+_jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+_idle: set[object] = set()
 
 
-def _on_a_thread(job: Callable[[], None]) -> None:
-    try:
-        worker = _idle.pop()
-    except IndexError:
-        worker = _Worker()
-    worker.do(job)
+def _work(jobs: queue.SimpleQueue[Callable[[], None]], idle: set[object]) -> None:
+    """Makes one call after another: to start a thread for each costs more than many a call."""
+    me = object()
+    while True:
+        idle.add(me)
+        try:
+            job = jobs.get(timeout=_IDLE_S)
+        except queue.Empty:
+            idle.discard(me)
+            if jobs.qsize() > len(idle):
+                continue
+            return
+        idle.discard(me)
+        _enough_threads()
+        job()
+        # Not kept while waiting for the next one.
+        del job
+
+
+def _enough_threads() -> None:
+    """Whoever puts or takes a job looks whether somebody is there for those that wait."""
+    if _jobs.qsize() > len(_idle):
+        threading.Thread(target=_work, args=(_jobs, _idle), name="pan123-call", daemon=True).start()
 
 
 class Call(Generic[T]):
     """One call, on a thread of its own."""
 
     def __init__(self, call: Callable[[Stop], T]) -> None:
-        self.stop = Stop()
         self._call = call
-        self._done = threading.Event()
+        # Made by the call's thread, to which no signal comes.
+        self._stop: Stop | None = None
+        self._is_fired = False
+        self._claim = threading.Lock()
+        self._is_done = False
+        self._running = threading.Lock()
+        self._running.acquire()
         self._lock = threading.Lock()
         self._undo: Callable[[T], object] | None = None
         self._value: T
@@ -86,16 +82,30 @@ class Call(Generic[T]):
         """`then` is called at the end, on the call's thread."""
         self._then = then
         _under_way.add(self)
-        _on_a_thread(self._run)
+        _jobs.put(self._run)
+        _enough_threads()
+
+    def fire(self) -> None:
+        """Ends it early."""
+        self._is_fired = True
+        if self._stop is not None:
+            self._stop.fire()
 
     def join(self, timeout: float | None = None) -> None:
-        """Waits; signals interrupt it."""
-        self._done.wait(timeout)
+        """Waits; signals interrupt it, at any instant."""
+        if not self._is_done and self._running.acquire(timeout=-1 if timeout is None else timeout):
+            self._running.release()
+
+    def give_up(self) -> None:
+        """Has it not begin, or else ends it, and waits for that."""
+        if not self._claim.acquire(blocking=False):
+            self.fire()
+            self.join()
 
     def when_done(self, then: Callable[[T], object]) -> None:
         """Has `then` called with the result, now or as soon as there is one."""
         with self._lock:
-            if not self._done.is_set():
+            if not self._is_done:
                 self._undo = then
                 return
         if self._error is None:
@@ -110,14 +120,19 @@ class Call(Generic[T]):
         return self._value
 
     def _run(self) -> None:
-        _current.stop = self.stop
+        if not self._claim.acquire(blocking=False):
+            return
         try:
-            self._value = self._call(self.stop)
+            _current.stop = self._stop = Stop()
+            if self._is_fired:
+                self._stop.fire()
+            self._value = self._call(self._stop)
         except BaseException as error:
             self._error = error
         _current.stop = None
         with self._lock:
-            self._done.set()
+            self._is_done = True
+            self._running.release()
             undo = self._undo
         _under_way.discard(self)
         if undo is not None and self._error is None:
@@ -138,12 +153,26 @@ def call(function: Callable[[Stop], T], *, quick: bool = False) -> T:
     if quick or threading.current_thread() is not threading.main_thread():
         return function(getattr(_current, "stop", None) or Stop())
     made = Call(function)
-    made.start()
     try:
+        made.start()
         made.join()
     except BaseException:
-        made.stop.fire()
+        made.give_up()
+        raise
+    return made.result()
+
+
+def whole(function: Callable[[], T]) -> T:
+    """Makes calls that are short, and that a signal must not come between: what they made would have no owner yet. They
+    are made to their end or not at all, and what comes of them is dropped if a signal has come."""
+    if threading.current_thread() is not threading.main_thread() or python_is_ending():
+        return function()
+    made = Call(lambda stop: function())
+    try:
+        made.start()
         made.join()
+    except BaseException:
+        made.give_up()
         raise
     return made.result()
 
@@ -152,14 +181,14 @@ def end_all(until: float) -> None:
     """For the end of the process: waits for calls, but for none of them longer than until that time."""
     calls = list(_under_way)
     for one in calls:
-        one.stop.fire()
+        one.fire()
     for one in calls:
         one.join(max(0, until - time.monotonic()))
 
 
 def _after_fork() -> None:
-    global _under_way, _idle
-    _under_way, _idle = weakref.WeakSet(), []
+    global _under_way, _idle, _jobs
+    _under_way, _idle, _jobs = weakref.WeakSet(), set(), queue.SimpleQueue()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -49,7 +49,7 @@ async def _in_thread(call: Callable[[], T], undo: Callable[[T], object] | None =
     try:
         await done.wait()
     except asyncio.CancelledError:
-        made.stop.fire()
+        made.fire()
         if undo is not None:
             made.when_done(undo)
         try:
@@ -63,8 +63,7 @@ async def _in_thread(call: Callable[[], T], undo: Callable[[T], object] | None =
 def _end(upload: Upload) -> None:
     """Cancels an upload that nobody gets, and waits for its end, which comes soon."""
     upload.cancel()
-    with upload._inbox.changed:
-        upload._inbox.changed.wait_for(upload._inbox.over, _CANCEL_WAIT)
+    upload._inbox.wait(upload._inbox.over, _CANCEL_WAIT)
 
 
 class AsyncUpload:
@@ -114,7 +113,7 @@ class AsyncUpload:
         inbox = self._upload._inbox
         while True:
             await self._until(lambda: inbox.events or inbox.over())
-            with inbox.changed:
+            with inbox.lock:
                 if not inbox.events:
                     return
                 event = inbox.events.popleft()
@@ -125,14 +124,14 @@ class AsyncUpload:
     async def _until(self, condition: Callable[[], object]) -> None:
         inbox = self._upload._inbox
         changed, wake = _waker()
-        with inbox.changed:
+        with inbox.lock:
             inbox.listeners.append(wake)
         try:
             while not condition():
                 await changed.wait()
                 changed.clear()
         finally:
-            with inbox.changed:
+            with inbox.lock:
                 inbox.listeners.remove(wake)
 
     async def _follow(self, progress: Callable[[Progress], object] | None) -> Uploaded:
