@@ -222,7 +222,7 @@ impl Service {
         let mut is_new = false;
         loop {
             let response = self.send(endpoint, server, payload, &token).await?;
-            let mut refusal = match read(&response, decode, &token) {
+            let refusal = match read(&response, decode, &token) {
                 Err(failure) if failure.class == Class::Auth => failure,
                 result => {
                     if result.is_ok() {
@@ -241,10 +241,9 @@ impl Service {
             token = token.with_refused_by(Some(endpoint));
             token = match self.tokens.get(Some(&token)).await {
                 Ok(renewed) => renewed,
-                // That there is no other token is only half of it.
+                // The words are the service's, and why there is no other token goes with what to do.
                 Err(error) if error.class().is_none() && error.kind() == ErrorKind::Login => {
-                    refusal.message = format!("{}; the service said: {}", error.message(), refusal.message);
-                    return Err(refusal.into());
+                    return Err(Error::from(refusal).with_advice(error.advice()));
                 }
                 Err(error) => return Err(error),
             };

@@ -203,7 +203,7 @@ fn child_uploads_with_a_login() {
         match runtime.block_on(upload_bytes(&client, bytes(2 * SLICE, seed), &name)) {
             Ok(_) => println!("uploaded {n}"),
             Err(error) => {
-                println!("failed {n}: {error}");
+                println!("failed {n}: {error}; {}", error.advice());
                 fails = true;
             }
         }
@@ -257,7 +257,6 @@ fn processes_whose_every_token_is_refused_fetch_no_fourth_in_all() {
             line.contains("the service refused 3 tokens in a row, and no other is fetched before "),
             "{line}"
         );
-        assert!(line.contains("; the service said: "), "{line}");
     }
 
     // Ten minutes after the third, one more is tried.

@@ -252,14 +252,15 @@ impl Saved {
         let refused = refused.is_some_and(|refused| self.is(refused));
         match left {
             Some(left) if refused && self.in_vain >= IN_VAIN_MAX && !left.is_zero() => {
-                let message = format!(
+                let why = format!(
                     "the service refused {} tokens in a row, and no other is fetched before {} s have passed, as each pushes out another one",
                     IN_VAIN_MAX + 1,
                     left.as_secs() + 1,
                 );
-                Err(Error::new(ErrorKind::Login, "token", message).with_advice(
-                    "Check that the account may use the service and that nothing else logs in with the same client id; then run the same command again.",
-                ))
+                let advice = format!(
+                    "Check that the account may use the service and that nothing else logs in with the same client id; then run the same command again: {why}."
+                );
+                Err(Error::new(ErrorKind::Login, "token", why).with_advice(advice))
             }
             _ => Ok(()),
         }
