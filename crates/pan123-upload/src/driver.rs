@@ -400,6 +400,10 @@ impl Driver {
                     _ => error,
                 };
                 Err(match self.last_error.take() {
+                    // Why there is no other token goes with what to do.
+                    Some(cause) if error.class() == Some(Class::Auth) && cause.class() == error.class() => {
+                        error.with_advice(cause.advice()).with_source(cause)
+                    }
                     Some(cause) => error.with_source(cause),
                     None => error,
                 })

@@ -206,7 +206,7 @@ async fn a_spent_refresh_token_is_told_with_advice_and_without_secrets() {
     let error = without_the_file.get(None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Login);
     assert!(error.to_string().contains("the refresh token is spent"), "{error}");
-    assert!(error.advice().contains("Authorize the program again"), "{}", error.advice());
+    assert!(error.advice().contains("authorize the program again"), "{}", error.advice());
     let text = format!("{error:?} {without_the_file:?} {}", serde_json::to_string(&error).unwrap());
     for secret in [SECRET, "s33d"] {
         assert!(!text.contains(secret), "{text}");
