@@ -105,6 +105,8 @@ async fn drive(upload: Arc<Upload>, reading: Reading, requested: Cancel) -> Resu
 /// The engine's upload. Made on a thread that may block, because it looks at the source.
 async fn open(upload: &Arc<Upload>, reading: &Reading) -> Result<pan123_upload::Upload, Fault> {
     let (of, reading) = (upload.clone(), reading.clone());
+    // Never closed, so there is always one in the end.
+    let _permit = upload.core.opens.acquire().await;
     let opened = upload.core.calls.call(move || {
         let weak = Arc::downgrade(&of);
         let warn: Warn = Arc::new(move |text| {

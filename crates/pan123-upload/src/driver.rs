@@ -87,7 +87,7 @@ struct Driver {
     last_error: Option<Error>,
     /// File bytes of requests that are over.
     bytes_sent: u64,
-    /// Slices that the link was told to be waiting for the source.
+    /// Bodies that the link was told to be waiting for the source.
     waiting: u32,
     started: Instant,
     /// When bodies under way were last looked at.
@@ -175,7 +175,12 @@ impl Driver {
         let progress = move |bytes| job.counters.hashed(bytes);
         let slice_size = NonZeroU64::new(slice_size).unwrap_or(NonZeroU64::MIN);
         tracing::debug!(slice_size, again, "hashing {}", self.job.source.describe());
-        self.hashing = Some(Box::pin(hashing::hash(cache, source, identity, slice_size, progress)));
+        let shared = self.shared.clone();
+        self.hashing = Some(Box::pin(async move {
+            // Never closed, so there is always one in the end.
+            let _permit = shared.hashes.acquire().await;
+            hashing::hash(cache, source, identity, slice_size, progress).await
+        }));
     }
 
     fn hashed(&mut self, result: Result<machine::Digests, Error>) {
@@ -221,6 +226,9 @@ impl Driver {
         let Some(request) = self.under_way.remove(&id) else { return };
         let sent = request.meter.map_or(0, |meter| meter.bytes());
         self.bytes_sent += sent;
+        if self.waiting > 0 && self.under_way.values().all(|request| request.meter.is_none()) {
+            self.tell_waiting(false);
+        }
         match result {
             Ok(reply) => self.tell(Input::Replied { id, reply }),
             Err(error) => {
@@ -330,13 +338,13 @@ impl Driver {
         }
     }
 
-    /// Tells the link how many slices wait for the source rather than for the line.
+    /// Tells the link how many bodies wait for the source rather than for the line.
     fn tell_waiting(&mut self, is_waiting: bool) {
-        let slices = self.under_way.values().filter(|request| request.endpoint == Endpoint::Slice).count();
-        let waiting = if is_waiting { u32::try_from(slices).unwrap_or(0) } else { 0 };
+        let bodies = self.under_way.values().filter(|request| request.meter.is_some()).count();
+        let waiting = if is_waiting { u32::try_from(bodies).unwrap_or(0) } else { 0 };
         let before = std::mem::replace(&mut self.waiting, waiting);
         if before != waiting {
-            self.shared.link().slices_waiting(before, waiting);
+            self.shared.link().bodies_waiting(before, waiting);
             self.shared.moved.notify_waiters();
         }
     }

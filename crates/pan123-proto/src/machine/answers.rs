@@ -48,6 +48,7 @@ impl Upload {
             return;
         }
         turn.flight = None;
+        link.over(turn.kind.endpoint());
         link.good(turn.kind.endpoint());
         let (kind, polling) = (turn.kind.clone(), turn.polling_since.is_some());
         self.got_through();
@@ -220,6 +221,7 @@ impl Upload {
     fn turn_failed(&mut self, now: Duration, link: &mut Link, failure: Failure) {
         let Step::Turn(turn) = &mut self.step else { return };
         turn.flight = None;
+        link.over(turn.kind.endpoint());
         if failure.class == Class::RateLimited {
             link.refused(failure.endpoint, now, turn.sent_at, failure.retry_after);
         } else {

@@ -68,7 +68,8 @@ pub enum SingleUse {
 /// How the uploads of one account share what they have in common.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkPolicy {
-    /// Slices in flight, over all uploads.
+    /// Slices in flight, over all uploads. A file that goes out whole counts as one where a number is asked for; else up to
+    /// 32 of them go out at a time, beside the slices. Of requests without a body up to 32 are under way.
     pub parallel: Parallel,
     /// The gateway drops a body that is not complete after this long.
     /// Source: one client documents it from live use, several users' 500s fit it; see `docs/reliability.md`.
@@ -86,7 +87,7 @@ impl Default for LinkPolicy {
 /// How many slices may be in flight at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Parallel {
-    /// Starts at 4 and follows what the link carries, between 1 and 16.
+    /// Starts at 4 and follows what the link carries, between 1 and 64.
     #[default]
     Auto,
     /// This many, fewer only when the link cannot pass them in time. From 1 to 64; others are brought into it.

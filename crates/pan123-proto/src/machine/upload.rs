@@ -88,6 +88,8 @@ pub(super) struct Turn {
     pub(super) flight: Option<TryId>,
     /// When it last went out.
     pub(super) sent_at: Duration,
+    /// Since when it could go, but for the requests of other uploads that are under way.
+    pub(super) waits_since: Option<Duration>,
     /// When the question went out that was first answered with "not yet"; bounds polling. A look into the folder
     /// in the middle of polling carries it along.
     pub(super) polling_since: Option<Duration>,
@@ -257,10 +259,10 @@ impl Upload {
     /// link, can move this one on.
     pub fn wake_at(&self, link: &Link) -> Option<Duration> {
         match &self.step {
-            Step::Turn(turn) if turn.flight.is_none() => {
+            Step::Turn(turn) if turn.flight.is_none() && link.has_room(turn.kind.endpoint()) => {
                 Some(turn.ready_at.max(link.ready_at(turn.kind.endpoint())))
             }
-            Step::Slices if link.slices_in_flight() < link.slices_max() => {
+            Step::Slices if link.has_free_place() => {
                 let due = self.remote.as_ref()?.slices.next_ready_at()?;
                 Some(due.max(link.ready_at(Endpoint::Slice)))
             }
@@ -310,6 +312,10 @@ impl Upload {
         if turn.flight.is_some() {
             return None;
         }
+        if turn.kind == (TurnKind::Domain { single: true }) && !link.hosts().is_empty() {
+            // Another upload has asked meanwhile.
+            *turn = Turn { waits_since: turn.waits_since, ..Turn::new(TurnKind::Create, now) };
+        }
         let first_create = turn.kind == TurnKind::Create && turn.tries == 0 && !self.single_failed;
         if first_create && link.single_is_better(self.policy.single, self.spec.size, slice_size, now) {
             turn.kind = match link.hosts().first() {
@@ -319,6 +325,10 @@ impl Upload {
         }
         let endpoint = turn.kind.endpoint();
         if turn.ready_at.max(link.ready_at(endpoint)) > now {
+            return None;
+        }
+        if !link.has_room(endpoint) {
+            turn.waits_since.get_or_insert(now);
             return None;
         }
         if matches!(turn.kind, TurnKind::Create | TurnKind::Single { .. }) && !self.asked {
@@ -338,7 +348,13 @@ impl Upload {
         turn.flight = Some(id);
         turn.tries += 1;
         turn.sent_at = now;
-        link.take(endpoint, now);
+        if let Some(since) = turn.waits_since.take() {
+            // That others had to be through first is nobody's failure.
+            let waited = now.saturating_sub(since);
+            let clocks = [&mut turn.polling_since, &mut self.failing_since, &mut self.throttled_since];
+            clocks.into_iter().flatten().for_each(|since| *since += waited);
+        }
+        link.start(endpoint, now);
         Some(Action::Send { id, call })
     }
 
@@ -461,7 +477,10 @@ impl Upload {
 
     /// Drops every request under way.
     pub(super) fn abort_all(&mut self, now: Duration, link: &mut Link) {
-        if let Step::Turn(Turn { flight: Some(id), .. }) = self.step {
+        if let Step::Turn(turn) = &mut self.step
+            && let Some(id) = turn.flight.take()
+        {
+            link.over(turn.kind.endpoint());
             self.out.push_back(Action::Abort { id });
         }
         let Some(remote) = &mut self.remote else { return };
@@ -538,6 +557,7 @@ impl Turn {
             ready_at: now,
             flight: None,
             sent_at: now,
+            waits_since: None,
             polling_since: None,
             nameless: 0,
         }

@@ -195,7 +195,12 @@
  * directory.
  */
 #define PAN123_OPT_REFRESH_TOKEN 1011
-/** Client, 0 to 64: slices in flight over all uploads of the client. 0, the default: as many as the link carries. */
+
+/**
+ * Client, 0 to 64: slices in flight over all uploads of the client; a small file that goes out whole counts as one. 0,
+ * the default: as many slices as the link carries, 64 at most, and up to 32 files that go out whole. Besides, at most 32
+ * other requests of uploads are under way.
+ */
 #define PAN123_OPT_SLICES_IN_FLIGHT 2001
 /** Client: the most bytes per second that bodies may send together. 0, the default: no cap. */
 #define PAN123_OPT_BYTES_PER_SEC 2003
