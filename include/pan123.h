@@ -220,8 +220,10 @@
 #define PAN123_OPT_PROGRESS_MS 2008
 
 /**
- * Client, milliseconds up to 86400000: how long to keep trying when nothing gets through. Default 60000, and 120000 if
- * the service refuses everything because there are too many requests.
+ * Client, milliseconds up to 86400000: how long to keep trying when nothing gets through, counted from the first
+ * failure after the last success: no request is sent again later than that, and 0 is one try. Default 60000, and 120000
+ * if the service refuses everything because there are too many requests; of a pause that the service itself asks for, up
+ * to ten minutes are waited for if this is not 0.
  */
 #define PAN123_OPT_RETRY_FOR_MS 2009
 

@@ -125,8 +125,10 @@ pub const PAN123_OPT_DUPLICATE: u32 = 2006;
 pub const PAN123_OPT_CONTAIN_DIR: u32 = 2007;
 /// Client, milliseconds from 10 to 86400000: how often an upload tells its progress. Default 200.
 pub const PAN123_OPT_PROGRESS_MS: u32 = 2008;
-/// Client, milliseconds up to 86400000: how long to keep trying when nothing gets through. Default 60000, and 120000 if
-/// the service refuses everything because there are too many requests.
+/// Client, milliseconds up to 86400000: how long to keep trying when nothing gets through, counted from the first
+/// failure after the last success: no request is sent again later than that, and 0 is one try. Default 60000, and 120000
+/// if the service refuses everything because there are too many requests; of a pause that the service itself asks for, up
+/// to ten minutes are waited for if this is not 0.
 pub const PAN123_OPT_RETRY_FOR_MS: u32 = 2009;
 /// Client, 0 or 1: let the access token go over plain `http://` to any host. Default 0: to loopback, and to the host
 /// that `PAN123_OPT_BASE_URL` names with `http://`.

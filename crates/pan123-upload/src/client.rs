@@ -201,8 +201,10 @@ impl ClientBuilder {
         self
     }
 
-    /// How long to keep trying when nothing gets through; by default 60 s, and 120 s if it is the service that
-    /// refuses everything because there are too many requests. See [`Policy::throttled_for`] for pauses that it asks for.
+    /// How long to keep trying when nothing gets through, whatever the failure: no request is sent again later than so
+    /// long after the first failure since the last success, and zero is one try. By default 60 s, and 120 s if it is the
+    /// service that refuses everything because there are too many requests. See [`Policy::throttled_for`] for pauses that
+    /// it asks for.
     #[must_use]
     pub fn retry_for(mut self, time: Duration) -> Self {
         self.policy.retry_for = time;

@@ -7,11 +7,13 @@ use std::time::Duration;
 pub struct Policy {
     /// How often one request is tried when the service answers with a failure that may pass, from 1.
     pub tries_max: u32,
-    /// How long to keep trying when nothing at all gets through, counted from the last thing that did.
+    /// How long to keep trying when nothing at all gets through, counted from the first failure after the last thing that
+    /// did. A wait that would be over later is not begun, unless the service asked for it. What the service refuses for a
+    /// reason of its own is tried three times, and once if this is zero.
     pub retry_for: Duration,
     /// How long to keep trying when the service refuses everything because there are too many requests. A pause that it
     /// asks for is waited for all the same if it ends within ten minutes of the first refusal, and the try after it is
-    /// the last one then.
+    /// the last one then. One longer than `retry_for` may be passed by part of a wait that ends nearer to it than it began.
     pub throttled_for: Duration,
     /// The first pause before a repeated request; it doubles up to `backoff_max`. Half of each is random.
     pub backoff_first: Duration,
