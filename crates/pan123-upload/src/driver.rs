@@ -3,7 +3,7 @@
 use std::{collections::HashMap, num::NonZeroU64, pin::Pin, sync::Arc, time::Duration};
 
 use pan123_proto::{
-    Class, Endpoint, Failure,
+    Class, Endpoint, Failure, Md5, Slice,
     machine::{self, Action, Call, Event, Input, Outcome, Record, Reply, Stop, TryId},
     wire::{CreateRequest, SingleFields, SliceFields},
 };
@@ -39,7 +39,10 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) 
         opened = Resume::open(&shared, &job) => opened?,
     };
     let (policy, seed) = (shared.policy.clone(), fastrand::u64(..));
-    let upload = machine::Upload::resume(job.spec.clone(), policy, seed, shared.now(), &records);
+    let mut upload = machine::Upload::resume(job.spec.clone(), policy, seed, shared.now(), &records);
+    if !job.identity.tells() {
+        upload.doubt_digests();
+    }
     if upload.digests_known() {
         job.counters.hashed(job.spec.size);
     }
@@ -101,6 +104,8 @@ struct UnderWay {
     /// For requests with file bytes in them.
     meter: Option<Arc<PartMeter>>,
     endpoint: Endpoint,
+    /// What a slice is said to hold.
+    slice: Option<(Slice, Md5)>,
 }
 
 impl Driver {
@@ -202,6 +207,10 @@ impl Driver {
 
     fn send(&mut self, id: TryId, call: Call) {
         let meter = matches!(call, Call::Slice { .. } | Call::Single { .. }).then(Arc::<PartMeter>::default);
+        let slice = match &call {
+            Call::Slice { slice, md5, .. } => Some((*slice, *md5)),
+            _ => None,
+        };
         let endpoint = match &call {
             Call::Create { .. } => Endpoint::Create,
             Call::Slice { .. } => Endpoint::Slice,
@@ -213,7 +222,7 @@ impl Driver {
         let (shared, job) = (self.shared.clone(), self.job.clone());
         let part_meter = meter.clone().unwrap_or_default();
         let task = self.requests.spawn(async move { (id, request(&shared, &job, call, part_meter).await) });
-        self.under_way.insert(id, UnderWay { task, meter, endpoint });
+        self.under_way.insert(id, UnderWay { task, meter, endpoint, slice });
     }
 
     async fn answered(&mut self, joined: Result<(TryId, Result<Reply, Error>), tokio::task::JoinError>) {
@@ -235,6 +244,13 @@ impl Driver {
                 tracing::debug!(call = request.endpoint.name(), sent, "{error}");
                 if let Some(cause) = self.source_at_fault(&error).await {
                     return self.source_failed(cause);
+                }
+                let refused = matches!(error.class(), Some(Class::Refused | Class::VerifyFailed));
+                if refused
+                    && let Some((slice, md5)) = request.slice
+                    && self.differs(slice, md5).await
+                {
+                    return self.source_differs(slice, error);
                 }
                 let failure = error.to_failure(request.endpoint);
                 self.last_error = Some(error);
@@ -261,6 +277,25 @@ impl Driver {
             };
             failed.with_source(error.clone())
         })
+    }
+
+    /// Whether a slice that the service refused has other bytes than its digest says.
+    async fn differs(&mut self, slice: Slice, md5: Md5) -> bool {
+        let now = hashing::range(self.job.source.clone(), slice.offset, slice.len);
+        // One that cannot be read now is found out by the next try.
+        matches!(self.unless_stopped(now).await, Some(Ok(now)) if now != md5)
+    }
+
+    fn source_differs(&mut self, slice: Slice, error: Error) {
+        let (source, no) = (self.job.source.describe(), slice.no);
+        if self.upload.doubts_digests() {
+            let words =
+                format!("{source} is not what was saved of it: slice {no} has another MD5 than it had then");
+            let failure = Failure::local(Endpoint::Slice, Class::Source, words);
+            return self.tell(Input::SourceDiffers(failure));
+        }
+        let words = format!("{source} is not what was hashed: slice {no} has another MD5 than it had then");
+        self.source_failed(changed(error.step(), words).with_slice_no(no).with_source(error));
     }
 
     /// Whether the source is what it was when the upload began. `None`: the upload was stopped meanwhile.

@@ -355,9 +355,19 @@ impl Upload {
             return self.fail(now, link, end, failure, slice_no, attempts);
         }
         self.restarts.push(failure.class);
+        self.begin_again(now, link, &failure, rehash);
+    }
+
+    /// The digests are those of another source: what was done by them is void.
+    pub(super) fn start_anew(&mut self, now: Duration, link: &mut Link, failure: Failure) {
+        self.begin_again(now, link, &failure, true);
+    }
+
+    fn begin_again(&mut self, now: Duration, link: &mut Link, failure: &Failure, rehash: bool) {
         self.abort_all(now, link);
         let slice_size =
             self.digests.as_ref().map_or(crate::SLICE_SIZE_ASSUMED, |digests| digests.slice_size);
+        let rehash = self.forget_doubtful() || rehash;
         self.remote = None;
         self.save(Record::Restarted, true);
         self.tell(Event::Restart { reason: failure.to_string() });

@@ -24,6 +24,8 @@ pub struct Upload {
     pub(super) policy: Policy,
     pub(super) step: Step,
     pub(super) digests: Option<Digests>,
+    /// The digests were saved by an earlier run, and nothing tells whether the source is the same.
+    doubts_digests: bool,
     pub(super) remote: Option<Remote>,
     /// Since when nothing has got through: the first failure after the last thing that did.
     pub(super) failing_since: Option<Duration>,
@@ -124,6 +126,7 @@ impl Upload {
             policy,
             step: Step::Hash { slice_size: SLICE_SIZE_ASSUMED, again: false, asked: false },
             digests: None,
+            doubts_digests: false,
             remote: None,
             failing_since: None,
             throttled_since: None,
@@ -278,6 +281,8 @@ impl Upload {
         match input {
             Input::Hashed(digests) => self.hashed(now, digests),
             Input::SourceFailed(failure) => self.fail(now, link, FailedKind::Source, failure, None, 1),
+            Input::SourceDiffers(failure) if self.doubts_digests => self.start_anew(now, link, failure),
+            Input::SourceDiffers(failure) => self.fail(now, link, FailedKind::Source, failure, None, 1),
             Input::Moved { id, sent } => self.moved(now, link, id, sent),
             Input::Replied { id, reply } => self.replied(now, link, id, reply),
             Input::Failed { id, failure, sent } => self.failed(now, link, id, failure, sent),
@@ -293,6 +298,26 @@ impl Upload {
     /// The digests are known, so nothing has to be hashed to go on.
     pub fn digests_known(&self) -> bool {
         self.digests.is_some()
+    }
+
+    /// Says that the digests of an earlier run may be those of another source. They are used as long as the service takes
+    /// slices by them, and not once it starts over.
+    pub fn doubt_digests(&mut self) {
+        self.doubts_digests = self.digests.is_some();
+    }
+
+    /// Whether the digests are in doubt; see [`doubt_digests`](Self::doubt_digests).
+    pub fn doubts_digests(&self) -> bool {
+        self.doubts_digests
+    }
+
+    /// Forgets digests that are in doubt. `true` if there were any.
+    pub(super) fn forget_doubtful(&mut self) -> bool {
+        let forgets = std::mem::take(&mut self.doubts_digests);
+        if forgets {
+            self.digests = None;
+        }
+        forgets
     }
 
     /// Slices acknowledged, and slices there are; `None` before `create`.
