@@ -200,9 +200,10 @@ pub const PAN123_F_SLICE_COUNT: u32 = 2015;
 pub const PAN123_F_SERVER_COUNT: u32 = 2016;
 /// Results, integer: when the token expires, in milliseconds since 1970 UTC, if that is known.
 pub const PAN123_F_EXPIRES_UNIX_MS: u32 = 2017;
-/// Results, integer: file bytes handed to connections, those sent again included.
+/// Results, integer: file bytes handed to connections, those sent again included, by all runs of this object from its
+/// first start on. What an imported upload was sent before is not in it.
 pub const PAN123_F_BYTES_SENT: u32 = 2018;
-/// Results, integer: from start to end, in milliseconds.
+/// Results, integer: how long it was running, in milliseconds: from start to end, without the time that it was paused.
 pub const PAN123_F_ELAPSED_MS: u32 = 2019;
 /// HTTP exchanges, integer: length of the request's body in bytes.
 pub const PAN123_F_BODY_LEN: u32 = 2020;

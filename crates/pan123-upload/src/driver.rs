@@ -1,6 +1,12 @@
 //! Carries out what the state machine of an upload asks for. Decides nothing.
 
-use std::{collections::HashMap, num::NonZeroU64, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    num::NonZeroU64,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use pan123_proto::{
     Class, Endpoint, Failure, Md5, Slice,
@@ -385,16 +391,18 @@ impl Driver {
     }
 
     fn report(&self) {
-        let in_flight = self
+        let in_flight: u64 = self
             .under_way
             .values()
             .filter_map(|request| request.meter.as_ref())
             .map(|meter| meter.bytes())
             .sum();
+        self.job.bytes_handed.store(self.bytes_sent + in_flight, Ordering::Relaxed);
         self.job.counters.sent(self.upload.slices(), self.upload.bytes_acknowledged(), in_flight);
     }
 
     async fn end(mut self, outcome: Outcome) -> Ended {
+        self.job.bytes_handed.store(self.bytes_sent, Ordering::Relaxed);
         self.requests.abort_all();
         self.hashing = None;
         let result = self.result(outcome);
