@@ -17,7 +17,7 @@ use pan123_upload::{
 };
 use tokio::{
     runtime::{Handle as RuntimeHandle, Runtime},
-    sync::watch,
+    sync::{Semaphore, watch},
 };
 
 use crate::{
@@ -59,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) source_limit: Duration,
     pub(crate) progress_every: Duration,
     pub(crate) next_upload: AtomicU64,
+    /// Sources that may be looked at before their upload begins, each on a thread.
+    pub(crate) opens: Semaphore,
     uploads: Mutex<Vec<Weak<Upload>>>,
     /// Calls and uploads under way.
     active: watch::Sender<usize>,
@@ -70,6 +72,9 @@ pub(crate) struct Core {
     /// The runtime itself, until it is shut down.
     own_runtime: Mutex<Option<Runtime>>,
 }
+
+/// Sources that are looked at, at a time.
+const OPENS_MAX: usize = 32;
 
 /// Where unfinished uploads are remembered.
 pub(crate) enum Store {
@@ -267,6 +272,7 @@ impl Parts {
             source_limit: millis(PAN123_OPT_SOURCE_TIMEOUT_MS, 30_000),
             progress_every: millis(PAN123_OPT_PROGRESS_MS, 200),
             next_upload: AtomicU64::new(1),
+            opens: Semaphore::new(OPENS_MAX),
             uploads: Mutex::default(),
             active: watch::Sender::new(0),
             is_closed: AtomicBool::new(false),

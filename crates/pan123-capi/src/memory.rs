@@ -49,6 +49,10 @@ impl ResumeStore for MemoryStore {
         Ok(Box::new(MemoryLog { memory: self.memory.clone(), behind, warn: self.warn.clone() }))
     }
 
+    fn may_block(&self) -> bool {
+        self.behind.as_ref().is_some_and(|store| store.may_block())
+    }
+
     fn list(&self) -> Result<Vec<StoredLog>, Error> {
         self.behind.as_ref().map_or_else(|| Ok(Vec::new()), |store| store.list())
     }

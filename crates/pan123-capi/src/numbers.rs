@@ -108,7 +108,9 @@ pub const PAN123_OPT_RESUME_KEY: u32 = 1010;
 /// keeps the token that comes in its place each time: it works once. All processes of an account name the same
 /// directory.
 pub const PAN123_OPT_REFRESH_TOKEN: u32 = 1011;
-/// Client, 0 to 64: slices in flight over all uploads of the client. 0, the default: as many as the link carries.
+/// Client, 0 to 64: slices in flight over all uploads of the client; a small file that goes out whole counts as one. 0,
+/// the default: as many slices as the link carries, 64 at most, and up to 32 files that go out whole. Besides, at most 32
+/// other requests of uploads are under way.
 pub const PAN123_OPT_SLICES_IN_FLIGHT: u32 = 2001;
 /// Client: the most bytes per second that bodies may send together. 0, the default: no cap.
 pub const PAN123_OPT_BYTES_PER_SEC: u32 = 2003;
@@ -123,8 +125,10 @@ pub const PAN123_OPT_DUPLICATE: u32 = 2006;
 pub const PAN123_OPT_CONTAIN_DIR: u32 = 2007;
 /// Client, milliseconds from 10 to 86400000: how often an upload tells its progress. Default 200.
 pub const PAN123_OPT_PROGRESS_MS: u32 = 2008;
-/// Client, milliseconds up to 86400000: how long to keep trying when nothing gets through. Default 60000, and 120000 if
-/// the service refuses everything because there are too many requests.
+/// Client, milliseconds up to 86400000: how long to keep trying when nothing gets through, counted from the first
+/// failure after the last success: no request is sent again later than that, and 0 is one try. Default 60000, and 120000
+/// if the service refuses everything because there are too many requests; of a pause that the service itself asks for, up
+/// to ten minutes are waited for if this is not 0.
 pub const PAN123_OPT_RETRY_FOR_MS: u32 = 2009;
 /// Client, 0 or 1: let the access token go over plain `http://` to any host. Default 0: to loopback, and to the host
 /// that `PAN123_OPT_BASE_URL` names with `http://`.
@@ -196,9 +200,10 @@ pub const PAN123_F_SLICE_COUNT: u32 = 2015;
 pub const PAN123_F_SERVER_COUNT: u32 = 2016;
 /// Results, integer: when the token expires, in milliseconds since 1970 UTC, if that is known.
 pub const PAN123_F_EXPIRES_UNIX_MS: u32 = 2017;
-/// Results, integer: file bytes handed to connections, those sent again included.
+/// Results, integer: file bytes handed to connections, those sent again included, by all runs of this object from its
+/// first start on. What an imported upload was sent before is not in it.
 pub const PAN123_F_BYTES_SENT: u32 = 2018;
-/// Results, integer: from start to end, in milliseconds.
+/// Results, integer: how long it was running, in milliseconds: from start to end, without the time that it was paused.
 pub const PAN123_F_ELAPSED_MS: u32 = 2019;
 /// HTTP exchanges, integer: length of the request's body in bytes.
 pub const PAN123_F_BODY_LEN: u32 = 2020;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pan123_upload::{
@@ -19,7 +19,7 @@ use crate::{
     memory::{MemoryStore, Warn},
     numbers::*,
     source::{Failed, Reading},
-    upload::{Phase, Stopping, Upload, stage_number},
+    upload::{Phase, Spent, Stopping, Upload, stage_number},
     wait::{self, Cancel},
 };
 
@@ -28,6 +28,7 @@ const GRACE: Duration = Duration::from_millis(150);
 
 /// Runs an upload. Whatever happens, panics included, it ends with exactly one last event.
 pub(crate) async fn run(upload: Arc<Upload>, active: Active) {
+    let begun = Instant::now();
     let reading = Reading {
         calls: upload.core.calls.clone(),
         cancel: Cancel::new(),
@@ -51,16 +52,28 @@ pub(crate) async fn run(upload: Arc<Upload>, active: Active) {
         None => Err(stopped(&upload)),
     };
     abort.abort();
+    count(&upload, begun.elapsed());
     // Whoever still waits for a callback waits no longer.
     reading.cancel.fire();
     end(&upload, outcome.map_err(|fault| *fault));
     drop(active);
 }
 
+/// Adds what a run took to what those before it did.
+fn count(upload: &Upload, time: Duration) {
+    let handed = lock(&upload.engine).as_ref().map_or(0, |engine| engine.bytes_handed());
+    let mut spent = lock(&upload.spent);
+    if !std::mem::replace(&mut spent.has_all, true) {
+        spent.bytes += handed;
+    }
+    spent.time += time;
+}
+
 /// Has the engine do it, and passes on what it says.
 async fn drive(upload: Arc<Upload>, reading: Reading, requested: Cancel) -> Result<Fields, Fault> {
     let engine = open(&upload, &reading).await?;
     *lock(&upload.engine) = Some(engine.clone());
+    lock(&upload.spent).has_all = false;
     let mut events = engine.events();
     engine.start();
     let mut tick = tokio::time::interval(upload.core.progress_every);
@@ -95,7 +108,8 @@ async fn drive(upload: Arc<Upload>, reading: Reading, requested: Cancel) -> Resu
                 let text = "an earlier run stored it, and ended before it could say so".to_owned();
                 post(&upload, Event { kind: PAN123_EV_LOG, text: Some(text), ..Event::default() });
             }
-            Ok(fields(&uploaded))
+            let spent = *lock(&upload.spent);
+            Ok(fields(&uploaded, spent))
         }
         Err(_) if is_stopping && lock(&upload.stopping).requested.is_fired() => Err(stopped(&upload)),
         Err(error) => Err(reading.failed.record(&error)),
@@ -105,6 +119,8 @@ async fn drive(upload: Arc<Upload>, reading: Reading, requested: Cancel) -> Resu
 /// The engine's upload. Made on a thread that may block, because it looks at the source.
 async fn open(upload: &Arc<Upload>, reading: &Reading) -> Result<pan123_upload::Upload, Fault> {
     let (of, reading) = (upload.clone(), reading.clone());
+    // Never closed, so there is always one in the end.
+    let _permit = upload.core.opens.acquire().await;
     let opened = upload.core.calls.call(move || {
         let weak = Arc::downgrade(&of);
         let warn: Warn = Arc::new(move |text| {
@@ -129,7 +145,8 @@ fn stopped(upload: &Upload) -> Fault {
     }
 }
 
-fn fields(uploaded: &Uploaded) -> Fields {
+fn fields(uploaded: &Uploaded, before: Spent) -> Fields {
+    let ms_before = u64::try_from(before.time.as_millis()).unwrap_or(u64::MAX);
     Fields::default()
         .number(PAN123_F_FILE_ID, uploaded.file_id)
         .text(PAN123_F_ETAG, uploaded.etag.to_string())
@@ -137,8 +154,8 @@ fn fields(uploaded: &Uploaded) -> Fields {
         .number(PAN123_F_SLICE_COUNT, uploaded.slices)
         .number(PAN123_F_REUSED, uploaded.reused)
         .number(PAN123_F_COMPLETED, 1)
-        .size(PAN123_F_BYTES_SENT, uploaded.bytes_sent)
-        .size(PAN123_F_ELAPSED_MS, uploaded.elapsed_ms)
+        .size(PAN123_F_BYTES_SENT, before.bytes.saturating_add(uploaded.bytes_sent))
+        .size(PAN123_F_ELAPSED_MS, ms_before.saturating_add(uploaded.elapsed_ms))
         .with_json()
 }
 

@@ -55,8 +55,11 @@ pub struct pan123_store_vtable {
             err: *mut *mut pan123_error,
         ) -> pan123_status,
     >,
-    /// Keeps `data` under `key` instead of what was there, whole or not at all, and returns when it is safe. Called
-    /// when the upload is known to the service, at most once a second while slices finish, and at its end. Required.
+    /// Keeps `data` under `key` instead of what was there, whole or not at all, and returns when it is safe. Called at each
+    /// step that another run must know of, however soon after the one before: when the service is about to be asked for
+    /// the upload, when it has answered, when there are digests for another slice size, when all slices are there, and at
+    /// the end; and at most once a second while slices finish. A short upload makes five calls within milliseconds.
+    /// Required.
     pub save: Option<
         unsafe extern "C" fn(
             ctx: usize,
@@ -67,7 +70,8 @@ pub struct pan123_store_vtable {
             err: *mut *mut pan123_error,
         ) -> pan123_status,
     >,
-    /// Forgets `key`; there may be no such key. Required.
+    /// Forgets `key`; there may be no such key. Called once the result was handed over, or when the state is of no use any
+    /// more. The upload's end waits 2 s for it, and leaves it to its thread then. Required.
     pub remove: Option<
         unsafe extern "C" fn(
             ctx: usize,

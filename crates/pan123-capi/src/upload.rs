@@ -3,6 +3,7 @@
 use std::{
     ffi::c_char,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 // By its full path, because the C type below has its name.
@@ -85,6 +86,16 @@ pub(crate) struct Upload {
     /// The engine's upload, of the last run.
     pub(crate) engine: Mutex<Option<engine::Upload>>,
     pub(crate) seq: Mutex<u64>,
+    pub(crate) spent: Mutex<Spent>,
+}
+
+/// What the runs before the last one took.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Spent {
+    pub(crate) bytes: u64,
+    pub(crate) time: Duration,
+    /// The bytes of the engine's upload are in it, or there is none.
+    pub(crate) has_all: bool,
 }
 
 /// Where an upload stands.
@@ -139,6 +150,7 @@ impl Upload {
             stopping: Mutex::new(Stopping::new()),
             engine: Mutex::default(),
             seq: Mutex::new(0),
+            spent: Mutex::new(Spent { has_all: true, ..Spent::default() }),
         });
         core.remember(&upload);
         Ok(upload)

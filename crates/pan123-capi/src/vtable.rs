@@ -42,7 +42,7 @@ use crate::{
 ///
 /// - `read_at`, `identity`: `PAN123_OPT_SOURCE_TIMEOUT_MS`, in `pan123_hash` 30 s; then `PAN123_E_SOURCE_STALLED`.
 /// - `get`: 30 s; then as `PAN123_E_NET_TIMEOUT`.
-/// - `load`, `save`, `remove`: 30 s; then as if it had failed.
+/// - `load`, `save`, `remove`: 30 s; then as if it had failed. The end of an upload waits for `remove` for 2 s at most.
 /// - `send`: `PAN123_F_TIMEOUT_MS` of its exchange without a sign of life, which are bytes of the body that it reads and an
 ///   answer; while it forwards, the transport below minds the time. Then as `PAN123_E_NET_TIMEOUT`.
 /// - `on_event`, `interrupt`, `release`: none; whoever waits for them is `pan123_client_shutdown`.

@@ -59,8 +59,8 @@ pub(crate) struct Layer {
     #[arg(long, num_args = 0, default_missing_value = "true", help_heading = "Network")]
     pub(crate) vip: Option<bool>,
 
-    /// How long to keep trying when nothing gets through, such as 90s, 10m or 2h [default: 60s, and 2m where
-    /// the service itself says that there are too many requests; a pause that it asks for may take 10m]
+    /// How long to keep trying when nothing gets through, such as 90s, 10m or 2h, and 0s for one try [default: 60s, and 2m
+    /// where the service itself says that there are too many requests; a pause that it asks for may take 10m]
     #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Network")]
     #[serde(deserialize_with = "written_time")]
     pub(crate) retry_for: Option<Duration>,

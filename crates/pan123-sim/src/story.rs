@@ -231,14 +231,14 @@ impl Judge {
     }
 
     /// Everything that was to be done now is done.
-    pub(crate) fn settled(&mut self, now: Duration, in_flight: u32) {
-        self.story.in_flight_max = self.story.in_flight_max.max(in_flight);
-        let most = match self.link.parallel {
-            Parallel::Exactly(n) => n.clamp(1, 64),
-            Parallel::Auto => 64,
+    pub(crate) fn settled(&mut self, now: Duration, slices: u32, bodies: u32) {
+        self.story.in_flight_max = self.story.in_flight_max.max(slices);
+        let (in_flight, most) = match self.link.parallel {
+            Parallel::Exactly(n) => (bodies, n.clamp(1, 64)),
+            Parallel::Auto => (slices, 64),
         };
         if in_flight > most {
-            self.object(now, 0, format!("{in_flight} slices in flight where {most} are allowed"));
+            self.object(now, 0, format!("{in_flight} bodies in flight where {most} are allowed"));
         }
     }
 

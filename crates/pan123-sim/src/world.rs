@@ -417,9 +417,11 @@ impl<'a> World<'a> {
     }
 
     fn check_progress(&mut self) {
-        let in_flight =
-            self.tries.values().filter(|t| t.orphan == Orphan::No && matches!(t.call, Call::Slice { .. }));
-        self.judge.settled(self.now, in_flight.count() as u32);
+        let in_flight = |is: fn(&Call) -> bool| {
+            self.tries.values().filter(|t| t.orphan == Orphan::No && is(&t.call)).count() as u32
+        };
+        let slices = in_flight(|call| matches!(call, Call::Slice { .. }));
+        self.judge.settled(self.now, slices, in_flight(is_body));
         for (&upload, live) in &mut self.live {
             let bytes = self.uploader.bytes_acknowledged(upload);
             self.judge.progress(self.now, upload, &mut live.watched, bytes);

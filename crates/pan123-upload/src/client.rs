@@ -14,7 +14,10 @@ use pan123_proto::{
     wire::{self, SliceFields},
 };
 use pan123_transport::{HttpTransport, HttpTransportBuilder, Layer, PlainHttp, ServerUrl, Transport};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 
 use crate::{
     error::{Error, ErrorKind},
@@ -32,7 +35,10 @@ pub const BASE_URL: &str = "https://open-api.123pan.com";
 
 /// One account of the service. Cheap to clone; the clones share limits, connections and tokens.
 ///
-/// Its futures run on any tokio runtime, of the caller's choosing.
+/// Its futures run on any tokio runtime, of the caller's choosing. However many uploads are started at once, it has a
+/// bounded number of requests, threads and logs under way: see [`ClientBuilder::parallel`]; 32 sources are hashed at a
+/// time, 256 uploads have a log in their [`ResumeStore`] open, and 64 single calls are under way. What is more waits,
+/// and can be stopped while it does.
 #[derive(Clone, Debug)]
 pub struct Client(pub(crate) Arc<Shared>);
 
@@ -43,10 +49,23 @@ pub(crate) struct Shared {
     pub(crate) digests: Option<Cache>,
     pub(crate) policy: Policy,
     turns: Arc<Turns>,
+    /// Single calls, beside uploads, that may be under way.
+    single_calls: Semaphore,
+    /// Sources that may be hashed at a time.
+    pub(crate) hashes: Semaphore,
+    /// Uploads that may have a log open which takes a thread and a descriptor.
+    pub(crate) logs: Arc<Semaphore>,
     /// Something about the link changed that may let another upload go on.
     pub(crate) moved: Notify,
     pub(crate) bandwidth: Bandwidth,
 }
+
+/// Single calls of a client under way, more wait for one to end.
+const SINGLE_CALLS_MAX: usize = 64;
+/// Sources that a client hashes at a time, each on a thread of its own; more would not get their bytes any sooner.
+const HASHES_MAX: usize = 32;
+/// Uploads of a client under way that have a log in a store which may block.
+const LOGS_MAX: usize = 256;
 
 /// Whose turn it is: the link, and the time that it is asked with.
 #[derive(Debug)]
@@ -160,7 +179,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Slices in flight, over all uploads of the client.
+    /// Slices in flight, over all uploads of the client. See [`LinkPolicy::parallel`] for what else counts.
     #[must_use]
     pub fn parallel(mut self, parallel: Parallel) -> Self {
         self.link.parallel = parallel;
@@ -182,8 +201,10 @@ impl ClientBuilder {
         self
     }
 
-    /// How long to keep trying when nothing gets through; by default 60 s, and 120 s if it is the service that
-    /// refuses everything because there are too many requests. See [`Policy::throttled_for`] for pauses that it asks for.
+    /// How long to keep trying when nothing gets through, whatever the failure: no request is sent again later than so
+    /// long after the first failure since the last success, and zero is one try. By default 60 s, and 120 s if it is the
+    /// service that refuses everything because there are too many requests. See [`Policy::throttled_for`] for pauses that
+    /// it asks for.
     #[must_use]
     pub fn retry_for(mut self, time: Duration) -> Self {
         self.policy.retry_for = time;
@@ -269,6 +290,9 @@ impl ClientBuilder {
             digests,
             policy: self.policy,
             turns,
+            single_calls: Semaphore::new(SINGLE_CALLS_MAX),
+            hashes: Semaphore::new(HASHES_MAX),
+            logs: Arc::new(Semaphore::new(LOGS_MAX)),
             moved: Notify::new(),
             bandwidth: self.bandwidth,
         })))
@@ -514,6 +538,8 @@ impl Client {
         endpoint: Endpoint,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        // Never closed, so there is always one in the end.
+        let _room = self.0.single_calls.acquire().await;
         self.0.turns.take(endpoint).await;
         let result = call.await;
         let mut link = self.0.link();

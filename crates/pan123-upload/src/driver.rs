@@ -1,9 +1,15 @@
 //! Carries out what the state machine of an upload asks for. Decides nothing.
 
-use std::{collections::HashMap, num::NonZeroU64, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    num::NonZeroU64,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use pan123_proto::{
-    Class, Endpoint, Failure,
+    Class, Endpoint, Failure, Md5, Slice,
     machine::{self, Action, Call, Event, Input, Outcome, Record, Reply, Stop, TryId},
     wire::{CreateRequest, SingleFields, SliceFields},
 };
@@ -39,7 +45,10 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) 
         opened = Resume::open(&shared, &job) => opened?,
     };
     let (policy, seed) = (shared.policy.clone(), fastrand::u64(..));
-    let upload = machine::Upload::resume(job.spec.clone(), policy, seed, shared.now(), &records);
+    let mut upload = machine::Upload::resume(job.spec.clone(), policy, seed, shared.now(), &records);
+    if !job.identity.tells() {
+        upload.doubt_digests();
+    }
     if upload.digests_known() {
         job.counters.hashed(job.spec.size);
     }
@@ -87,7 +96,7 @@ struct Driver {
     last_error: Option<Error>,
     /// File bytes of requests that are over.
     bytes_sent: u64,
-    /// Slices that the link was told to be waiting for the source.
+    /// Bodies that the link was told to be waiting for the source.
     waiting: u32,
     started: Instant,
     /// When bodies under way were last looked at.
@@ -101,6 +110,8 @@ struct UnderWay {
     /// For requests with file bytes in them.
     meter: Option<Arc<PartMeter>>,
     endpoint: Endpoint,
+    /// What a slice is said to hold.
+    slice: Option<(Slice, Md5)>,
 }
 
 impl Driver {
@@ -175,7 +186,12 @@ impl Driver {
         let progress = move |bytes| job.counters.hashed(bytes);
         let slice_size = NonZeroU64::new(slice_size).unwrap_or(NonZeroU64::MIN);
         tracing::debug!(slice_size, again, "hashing {}", self.job.source.describe());
-        self.hashing = Some(Box::pin(hashing::hash(cache, source, identity, slice_size, progress)));
+        let shared = self.shared.clone();
+        self.hashing = Some(Box::pin(async move {
+            // Never closed, so there is always one in the end.
+            let _permit = shared.hashes.acquire().await;
+            hashing::hash(cache, source, identity, slice_size, progress).await
+        }));
     }
 
     fn hashed(&mut self, result: Result<machine::Digests, Error>) {
@@ -197,6 +213,10 @@ impl Driver {
 
     fn send(&mut self, id: TryId, call: Call) {
         let meter = matches!(call, Call::Slice { .. } | Call::Single { .. }).then(Arc::<PartMeter>::default);
+        let slice = match &call {
+            Call::Slice { slice, md5, .. } => Some((*slice, *md5)),
+            _ => None,
+        };
         let endpoint = match &call {
             Call::Create { .. } => Endpoint::Create,
             Call::Slice { .. } => Endpoint::Slice,
@@ -208,7 +228,7 @@ impl Driver {
         let (shared, job) = (self.shared.clone(), self.job.clone());
         let part_meter = meter.clone().unwrap_or_default();
         let task = self.requests.spawn(async move { (id, request(&shared, &job, call, part_meter).await) });
-        self.under_way.insert(id, UnderWay { task, meter, endpoint });
+        self.under_way.insert(id, UnderWay { task, meter, endpoint, slice });
     }
 
     async fn answered(&mut self, joined: Result<(TryId, Result<Reply, Error>), tokio::task::JoinError>) {
@@ -221,12 +241,22 @@ impl Driver {
         let Some(request) = self.under_way.remove(&id) else { return };
         let sent = request.meter.map_or(0, |meter| meter.bytes());
         self.bytes_sent += sent;
+        if self.waiting > 0 && self.under_way.values().all(|request| request.meter.is_none()) {
+            self.tell_waiting(false);
+        }
         match result {
             Ok(reply) => self.tell(Input::Replied { id, reply }),
             Err(error) => {
                 tracing::debug!(call = request.endpoint.name(), sent, "{error}");
                 if let Some(cause) = self.source_at_fault(&error).await {
                     return self.source_failed(cause);
+                }
+                let refused = matches!(error.class(), Some(Class::Refused | Class::VerifyFailed));
+                if refused
+                    && let Some((slice, md5)) = request.slice
+                    && self.differs(slice, md5).await
+                {
+                    return self.source_differs(slice, error);
                 }
                 let failure = error.to_failure(request.endpoint);
                 self.last_error = Some(error);
@@ -253,6 +283,25 @@ impl Driver {
             };
             failed.with_source(error.clone())
         })
+    }
+
+    /// Whether a slice that the service refused has other bytes than its digest says.
+    async fn differs(&mut self, slice: Slice, md5: Md5) -> bool {
+        let now = hashing::range(self.job.source.clone(), slice.offset, slice.len);
+        // One that cannot be read now is found out by the next try.
+        matches!(self.unless_stopped(now).await, Some(Ok(now)) if now != md5)
+    }
+
+    fn source_differs(&mut self, slice: Slice, error: Error) {
+        let (source, no) = (self.job.source.describe(), slice.no);
+        if self.upload.doubts_digests() {
+            let words =
+                format!("{source} is not what was saved of it: slice {no} has another MD5 than it had then");
+            let failure = Failure::local(Endpoint::Slice, Class::Source, words);
+            return self.tell(Input::SourceDiffers(failure));
+        }
+        let words = format!("{source} is not what was hashed: slice {no} has another MD5 than it had then");
+        self.source_failed(changed(error.step(), words).with_slice_no(no).with_source(error));
     }
 
     /// Whether the source is what it was when the upload began. `None`: the upload was stopped meanwhile.
@@ -330,28 +379,30 @@ impl Driver {
         }
     }
 
-    /// Tells the link how many slices wait for the source rather than for the line.
+    /// Tells the link how many bodies wait for the source rather than for the line.
     fn tell_waiting(&mut self, is_waiting: bool) {
-        let slices = self.under_way.values().filter(|request| request.endpoint == Endpoint::Slice).count();
-        let waiting = if is_waiting { u32::try_from(slices).unwrap_or(0) } else { 0 };
+        let bodies = self.under_way.values().filter(|request| request.meter.is_some()).count();
+        let waiting = if is_waiting { u32::try_from(bodies).unwrap_or(0) } else { 0 };
         let before = std::mem::replace(&mut self.waiting, waiting);
         if before != waiting {
-            self.shared.link().slices_waiting(before, waiting);
+            self.shared.link().bodies_waiting(before, waiting);
             self.shared.moved.notify_waiters();
         }
     }
 
     fn report(&self) {
-        let in_flight = self
+        let in_flight: u64 = self
             .under_way
             .values()
             .filter_map(|request| request.meter.as_ref())
             .map(|meter| meter.bytes())
             .sum();
+        self.job.bytes_handed.store(self.bytes_sent + in_flight, Ordering::Relaxed);
         self.job.counters.sent(self.upload.slices(), self.upload.bytes_acknowledged(), in_flight);
     }
 
     async fn end(mut self, outcome: Outcome) -> Ended {
+        self.job.bytes_handed.store(self.bytes_sent, Ordering::Relaxed);
         self.requests.abort_all();
         self.hashing = None;
         let result = self.result(outcome);

@@ -2,12 +2,12 @@
 
 use std::{
     path::Path,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use pan123_proto::machine::{Event, Record};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
     client::Shared,
@@ -20,8 +20,8 @@ use crate::{
 
 /// What an upload remembers for another run.
 ///
-/// All I/O is on one thread that lives as long as this does, so that a store that hangs holds up nobody but
-/// whoever waits for it.
+/// All I/O of a store that may block is on one thread that lives as long as this does, so that one that hangs holds up
+/// nobody but whoever waits for it.
 pub(crate) struct Resume {
     /// `None`: there is no store, or the source has no name that another run would know it by.
     keeper: Option<Keeper>,
@@ -31,24 +31,39 @@ pub(crate) struct Resume {
     begun: bool,
     /// The log says already that its result was told.
     told: bool,
+    /// One of so many uploads that have a log open on a thread.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// The thread that has the log open.
+/// Who has the log open.
 struct Keeper {
     /// The log's key.
     key: String,
-    orders: mpsc::Sender<Order>,
-    /// Answers, by being dropped, once the log is closed and the thread is done.
-    closed: oneshot::Receiver<()>,
+    place: Place,
+}
+
+enum Place {
+    /// A thread, as the store may block.
+    Thread {
+        orders: mpsc::Sender<Order>,
+        /// Answers, by being dropped, once the log is closed and the thread is done.
+        closed: oneshot::Receiver<()>,
+    },
+    Here(Log),
+}
+
+/// An open log.
+struct Log {
+    open: Box<dyn ResumeLog>,
+    /// What could not be written goes in front of the next lines, so that there is never a gap: a log is always a
+    /// beginning of what happened.
+    unwritten: Vec<u8>,
 }
 
 enum Order {
     Append { lines: Vec<u8>, durable: bool, done: oneshot::Sender<()> },
     Clear { done: oneshot::Sender<()> },
 }
-
-/// What a log held when it was opened.
-type Opened = Result<Vec<u8>, Error>;
 
 impl Resume {
     /// Opens the log and returns what is in it, as far as it belongs to the same source.
@@ -68,27 +83,21 @@ impl Resume {
             spec: job.spec.clone(),
             started_unix_ms: unix_ms(),
         };
-        let mut resume = Self { keeper: None, header, held: Vec::new(), begun: false, told: false };
+        let mut resume =
+            Self { keeper: None, header, held: Vec::new(), begun: false, told: false, _permit: None };
         let (Some(store), Some(name)) = (job.store.clone().or_else(|| shared.store.clone()), name) else {
             return Ok((resume, Vec::new()));
         };
-        let (opened, answer) = oneshot::channel();
-        let (sender, orders) = mpsc::channel();
-        let (closing, closed) = oneshot::channel::<()>();
         let key = journal::key(&name, &base_url, &job.spec);
-        let thread = std::thread::Builder::new().name("pan123-journal".into());
-        let opens = key.clone();
-        let work = move || {
-            keep(&*store, &opens, opened, &orders);
-            drop(closing);
+        let (place, bytes) = if store.may_block() {
+            resume._permit = shared.logs.clone().acquire_owned().await.ok();
+            let Some(opened) = on_a_thread(store, key.clone()).await else { return Ok((resume, Vec::new())) };
+            opened?
+        } else {
+            let (log, bytes) = Log::open(&*store, &key)?;
+            (Place::Here(log), bytes)
         };
-        if let Err(error) = thread.spawn(work) {
-            tracing::warn!(%error, "no thread for the journal; this upload can not be resumed by another run");
-            return Ok((resume, Vec::new()));
-        }
-        let Ok(bytes) = answer.await else { return Ok((resume, Vec::new())) };
-        let bytes = bytes?;
-        resume.keeper = Some(Keeper { key, orders: sender, closed });
+        resume.keeper = Some(Keeper { key, place });
         match resume.fitting(&bytes) {
             Ok(records) => Ok((resume, records)),
             Err(reason) => {
@@ -160,6 +169,8 @@ impl Resume {
             held: std::mem::take(&mut self.held),
             begun: self.begun,
             told: self.told,
+            // It is over; others may begin.
+            _permit: None,
         }
     }
 
@@ -172,7 +183,7 @@ impl Resume {
 
     /// Somebody was told how the upload ended, and the log stays, with that in it. Returns its key.
     pub(crate) async fn kept(mut self) -> Option<String> {
-        let key = self.keeper.as_ref()?.key.clone();
+        let key = self.keeper.as_mut()?.key.clone();
         if !self.told {
             let lines = journal::encode_told(unix_ms());
             drop(self.order(|done| Order::Append { lines, durable: false, done }));
@@ -183,42 +194,67 @@ impl Resume {
 
     /// Closes the log, so that another upload may open it once this returns.
     pub(crate) async fn close(&mut self) {
-        if let Some(Keeper { orders, closed, .. }) = self.keeper.take() {
+        if let Some(Keeper { place: Place::Thread { orders, closed }, .. }) = self.keeper.take() {
             drop(orders);
             let _ = closed.await;
         }
     }
 
     /// Hands an order to the keeper. Without one the answer fails at once, which counts as done.
-    fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) -> oneshot::Receiver<()> {
+    fn order(&mut self, order: impl FnOnce(oneshot::Sender<()>) -> Order) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        if let Some(keeper) = &self.keeper {
-            let _ = keeper.orders.send(order(sender));
+        match self.keeper.as_mut().map(|keeper| &mut keeper.place) {
+            Some(Place::Thread { orders, .. }) => drop(orders.send(order(sender))),
+            Some(Place::Here(log)) => log.carry_out(order(sender)),
+            None => {}
         }
         receiver
     }
 }
 
-/// The keeper's thread: opens the log, then does what it is told until nobody can tell it any more.
-fn keep(store: &dyn ResumeStore, key: &str, opened: oneshot::Sender<Opened>, orders: &mpsc::Receiver<Order>) {
-    let log = store.open(key).and_then(|mut log| log.read().map(|bytes| (log, bytes)));
-    let mut log: Option<Box<dyn ResumeLog>> = match log {
-        Ok((log, bytes)) => opened.send(Ok(bytes)).is_ok().then_some(log),
-        Err(error) => {
-            let _ = opened.send(Err(error));
-            None
+/// Has a thread open a log and read it, and then do what it is told until nobody can tell it any more. `None` if there
+/// is no thread to be had, or it panicked.
+async fn on_a_thread(store: Arc<dyn ResumeStore>, key: String) -> Option<Result<(Place, Vec<u8>), Error>> {
+    let (opened, answer) = oneshot::channel();
+    let (sender, orders) = mpsc::channel();
+    let (closing, closed) = oneshot::channel::<()>();
+    let work = move || {
+        let told = match Log::open(&*store, &key) {
+            Ok((log, bytes)) => opened.send(Ok(bytes)).is_ok().then_some(log),
+            Err(error) => {
+                let _ = opened.send(Err(error));
+                None
+            }
+        };
+        if let Some(mut log) = told {
+            orders.iter().for_each(|order| log.carry_out(order));
         }
+        drop(closing);
     };
-    // An upload is worth more than its log. What could not be written goes in front of the next lines, so that
-    // there is never a gap: a log is always a beginning of what happened.
-    let mut unwritten = Vec::new();
-    while let (Some(open), Ok(order)) = (&mut log, orders.recv()) {
+    if let Err(error) = std::thread::Builder::new().name("pan123-journal".into()).spawn(work) {
+        tracing::warn!(%error, "no thread for the journal; this upload can not be resumed by another run");
+        return None;
+    }
+    let bytes = answer.await.ok()?;
+    Some(bytes.map(|bytes| (Place::Thread { orders: sender, closed }, bytes)))
+}
+
+impl Log {
+    /// Opens the log and returns what is in it.
+    fn open(store: &dyn ResumeStore, key: &str) -> Result<(Self, Vec<u8>), Error> {
+        let mut open = store.open(key)?;
+        let bytes = open.read()?;
+        Ok((Self { open, unwritten: Vec::new() }, bytes))
+    }
+
+    fn carry_out(&mut self, order: Order) {
         let done = match order {
             Order::Append { lines, durable, done } => {
-                let first = unwritten.is_empty();
-                unwritten.extend(lines);
-                match open.append(&unwritten, durable) {
-                    Ok(()) => unwritten.clear(),
+                // An upload is worth more than its log.
+                let first = self.unwritten.is_empty();
+                self.unwritten.extend(lines);
+                match self.open.append(&self.unwritten, durable) {
+                    Ok(()) => self.unwritten.clear(),
                     Err(error) if first => {
                         tracing::warn!("another run could not go on from here: {error}; {}", error.advice());
                     }
@@ -227,8 +263,8 @@ fn keep(store: &dyn ResumeStore, key: &str, opened: oneshot::Sender<Opened>, ord
                 done
             }
             Order::Clear { done } => {
-                unwritten.clear();
-                if let Err(error) = open.clear() {
+                self.unwritten.clear();
+                if let Err(error) = self.open.clear() {
                     tracing::warn!("what is known of this upload stays behind: {error}");
                 }
                 done

@@ -21,6 +21,12 @@ pub trait ResumeStore: Send + Sync + fmt::Debug {
     /// [`ErrorKind::Store`](crate::ErrorKind::Store), for example when another process has it open.
     fn open(&self, key: &str) -> Result<Box<dyn ResumeLog>, Error>;
 
+    /// Whether calls of this store and of its logs may take longer than a few copies in memory. One of which none does
+    /// needs no threads.
+    fn may_block(&self) -> bool {
+        true
+    }
+
     /// All logs that are not empty, in no particular order.
     ///
     /// # Errors

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -89,6 +92,8 @@ pub(crate) struct Job {
     /// Where this upload is remembered, if not where the client's are.
     pub(crate) store: Option<Arc<dyn ResumeStore>>,
     pub(crate) counters: Counters,
+    /// File bytes that connections have taken, those sent again included.
+    pub(crate) bytes_handed: AtomicU64,
     pub(crate) watchers: Mutex<Vec<mpsc::UnboundedSender<Event>>>,
 }
 
@@ -128,6 +133,7 @@ impl Upload {
             spec: UploadSpec { parent_id, filename, contain_dir, duplicate, size },
             store,
             counters: Counters::new(size),
+            bytes_handed: AtomicU64::new(0),
             watchers: Mutex::default(),
         };
         let inner = Inner {
@@ -184,6 +190,11 @@ impl Upload {
     /// How far it is.
     pub fn progress(&self) -> Progress {
         self.0.job.counters.snapshot()
+    }
+
+    /// File bytes handed to connections so far, those sent again included; also of an upload that was stopped.
+    pub fn bytes_handed(&self) -> u64 {
+        self.0.job.bytes_handed.load(Ordering::Relaxed)
     }
 
     /// Events from now on. The channel closes when the upload is over.

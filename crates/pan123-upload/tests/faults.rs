@@ -256,6 +256,21 @@ async fn a_lost_answer_is_no_conflict_with_oneself_in_a_folder_either() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn without_time_to_retry_each_request_has_one_try() {
+    for on in [Endpoint::Create, Endpoint::Slice, Endpoint::Complete] {
+        let actions = [status(500), status(503), status(429), status(408), status(404), Action::Reset];
+        for action in actions {
+            let bench = Bench::new();
+            bench.script(vec![Fault::new(on, action.clone())]);
+            let client = bench.builder().retry_for(Duration::ZERO).build().unwrap();
+            let error = upload_bytes(&client, bytes(1000, 1), "f").await.unwrap_err();
+            let tries = bench.requests(on).len();
+            assert_eq!(tries, 1, "{} {action:?}: {tries} tries, {error:?}", on.name());
+        }
+    }
+}
+
 /// What a user is told when it does not pass.
 struct Lasting {
     on: Endpoint,

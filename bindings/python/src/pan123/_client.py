@@ -47,7 +47,7 @@ class Client:
       to any host.
     * `state_dir`: a directory for what a resume after a crash needs.
     * `slices_in_flight` (0: as many as the link carries), `bytes_per_sec`, `vip_rates` (of a paying account): limits.
-    * `retry_for` (60): how long to keep trying when nothing gets through.
+    * `retry_for` (60): how long to keep trying when nothing gets through; 0 is one try.
     * `source_timeout` (30): how long one `read_at` may take. `progress_interval` (0.2): how often progress is told.
     * `transport`: a function that sends the requests. `plugins`: pairs of a plugin's absolute path and its
       configuration.

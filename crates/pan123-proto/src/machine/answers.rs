@@ -48,6 +48,7 @@ impl Upload {
             return;
         }
         turn.flight = None;
+        link.over(turn.kind.endpoint());
         link.good(turn.kind.endpoint());
         let (kind, polling) = (turn.kind.clone(), turn.polling_since.is_some());
         self.got_through();
@@ -220,6 +221,7 @@ impl Upload {
     fn turn_failed(&mut self, now: Duration, link: &mut Link, failure: Failure) {
         let Step::Turn(turn) = &mut self.step else { return };
         turn.flight = None;
+        link.over(turn.kind.endpoint());
         if failure.class == Class::RateLimited {
             link.refused(failure.endpoint, now, turn.sent_at, failure.retry_after);
         } else {
@@ -232,7 +234,7 @@ impl Upload {
         if let Some(end) = ends_at_once(failure.class) {
             return self.turn_refused(now, link, kind, failure, end, tries);
         }
-        let refused = matches!(failure.class, Class::Refused | Class::NotFound | Class::VerifyFailed);
+        let refused = is_refused(failure.class);
         let has_servers = self.remote.as_ref().is_some_and(|remote| !remote.servers.is_empty());
         match kind {
             // Other hosts would have been welcome; it goes on with those it has.
@@ -260,15 +262,11 @@ impl Upload {
             TurnKind::Create | TurnKind::Domain { .. } | TurnKind::Find { .. } if refused => {
                 self.turn_refused(now, link, kind, failure, FailedKind::Refused, tries);
             }
-            _ if failure.class == Class::Protocol && failures >= self.tries_max(failure.class) => {
-                self.fail(now, link, FailedKind::Protocol, failure, None, tries);
-            }
-            _ if self.given_up(now, link, &failure, failures) => {
-                let failure = self.with_figure(now, link, failure);
-                self.fail(now, link, FailedKind::GaveUp, failure, None, tries);
-            }
             _ => {
                 let wait = self.pause(link, &failure, failures);
+                if self.given_up(now, link, &failure, failures, wait) {
+                    return self.give_up(now, link, failure, None, tries);
+                }
                 if kind == TurnKind::Create && may_have_acted(failure.class) && self.would_copy() {
                     self.create_tries = (failures, tries);
                     self.find(now, failure.clone());
@@ -357,9 +355,19 @@ impl Upload {
             return self.fail(now, link, end, failure, slice_no, attempts);
         }
         self.restarts.push(failure.class);
+        self.begin_again(now, link, &failure, rehash);
+    }
+
+    /// The digests are those of another source: what was done by them is void.
+    pub(super) fn start_anew(&mut self, now: Duration, link: &mut Link, failure: Failure) {
+        self.begin_again(now, link, &failure, true);
+    }
+
+    fn begin_again(&mut self, now: Duration, link: &mut Link, failure: &Failure, rehash: bool) {
         self.abort_all(now, link);
         let slice_size =
             self.digests.as_ref().map_or(crate::SLICE_SIZE_ASSUMED, |digests| digests.slice_size);
+        let rehash = self.forget_doubtful() || rehash;
         self.remote = None;
         self.save(Record::Restarted, true);
         self.tell(Event::Restart { reason: failure.to_string() });
@@ -413,14 +421,11 @@ impl Upload {
             self.put_back(no, now, true);
             return self.ask_for_hosts(now, link);
         }
-        if self.given_up(now, link, &failure, attempt) {
-            let failure = self.with_figure(now, link, failure);
-            self.put_back(no, now, false);
-            let kind =
-                if failure.class == Class::Protocol { FailedKind::Protocol } else { FailedKind::GaveUp };
-            return self.fail(now, link, kind, failure, Some(no), try_no);
-        }
         let wait = self.pause(link, &failure, attempt);
+        if self.given_up(now, link, &failure, attempt, wait) {
+            self.put_back(no, now, false);
+            return self.give_up(now, link, failure, Some(no), try_no);
+        }
         self.put_back(no, now + wait, failure.class != Class::RateLimited);
         self.tell_retry(now, link, &failure, Some(no), try_no, wait);
     }
@@ -472,38 +477,65 @@ impl Upload {
         }
     }
 
-    /// Whether to stop trying. The service's own failures are counted; what never reached it is timed.
-    fn given_up(&self, now: Duration, link: &Link, failure: &Failure, attempts: u32) -> bool {
-        let quiet =
-            self.failing_since.is_some_and(|since| now.saturating_sub(since) >= self.policy.retry_for);
+    /// Whether to stop trying, rather than to wait for so long. Tries are counted, and what fails on end is timed.
+    fn given_up(&self, now: Duration, link: &Link, failure: &Failure, attempts: u32, wait: Duration) -> bool {
         if failure.retry_after.is_some_and(|wait| wait > self.policy.throttled_for.max(WAIT_MAX)) {
             return true;
         }
-        match failure.class {
-            Class::RateLimited => {
-                let limit = self.policy.throttled_for;
-                let since = self.throttled_since.unwrap_or(now);
-                let refused_for = now.saturating_sub(since);
-                let next = link.ready_at(failure.endpoint).max(now).saturating_sub(since);
-                if next > limit.max(WAIT_MAX) {
-                    true
-                } else if failure.retry_after.is_some() || link.is_asked_to_pause(failure.endpoint, now) {
-                    // However long the pause, the service meant a request to go after it.
-                    refused_for >= limit
-                } else {
-                    // Now, or after the next try, whichever is nearer to the limit.
-                    refused_for + next >= limit * 2
-                }
-            }
-            Class::Connect => quiet,
-            // No passing fault, but another upload host may have a better certificate.
-            Class::Tls => {
-                let hosts = self.remote.as_ref().map_or(1, |remote| remote.servers.len());
-                attempts as usize >= hosts
-            }
-            class if is_lost(class) => attempts >= LOST_TRIES_MAX || (quiet && attempts >= 2),
-            class => attempts >= self.tries_max(class),
+        if failure.class == Class::RateLimited {
+            return self.refused_enough(now, link, failure);
         }
+        // A try that would be too late is none. However long the pause that the service names, it meant one after it.
+        let wait = if failure.retry_after.is_some() { Duration::ZERO } else { wait };
+        let failed_for = now.saturating_sub(self.failing_since.unwrap_or(now));
+        let tries = match failure.class {
+            Class::Connect => u32::MAX,
+            // No passing fault, but another upload host may have a better certificate.
+            Class::Tls => self.remote.as_ref().map_or(1, |remote| remote.servers.len()) as u32,
+            class if is_lost(class) => LOST_TRIES_MAX,
+            class => self.tries_max(class),
+        };
+        // What the service refuses has got through to it, and has few tries.
+        let timed = !is_refused(failure.class) || self.policy.retry_for.is_zero();
+        attempts >= tries || (timed && failed_for + wait >= self.policy.retry_for)
+    }
+
+    /// As [`given_up`](Self::given_up), where there are too many requests.
+    fn refused_enough(&self, now: Duration, link: &Link, failure: &Failure) -> bool {
+        let limit = self.policy.throttled_for;
+        let since = self.throttled_since.unwrap_or(now);
+        let refused_for = now.saturating_sub(since);
+        let next = link.ready_at(failure.endpoint).max(now).saturating_sub(since);
+        if next > limit.max(WAIT_MAX) {
+            true
+        } else if failure.retry_after.is_some() || link.is_asked_to_pause(failure.endpoint, now) {
+            // However long the pause, the service meant a request to go after it.
+            refused_for >= limit
+        } else if limit > self.policy.retry_for {
+            // Now, or after the next try, whichever is nearer to the limit.
+            refused_for + next >= limit * 2
+        } else {
+            // A time that was asked for is not stretched.
+            next > limit || limit.is_zero()
+        }
+    }
+
+    /// Ends the upload, because trying on leads nowhere.
+    fn give_up(
+        &mut self,
+        now: Duration,
+        link: &mut Link,
+        failure: Failure,
+        slice_no: Option<u32>,
+        tries: u32,
+    ) {
+        let kind = match failure.class {
+            Class::Protocol => FailedKind::Protocol,
+            class if is_refused(class) => FailedKind::Refused,
+            _ => FailedKind::GaveUp,
+        };
+        let failure = self.with_figure(now, link, failure);
+        self.fail(now, link, kind, failure, slice_no, tries);
     }
 
     /// The failure that ends an upload, with how long it was refused if there were too many requests, or else how long
@@ -569,6 +601,11 @@ impl Upload {
 /// The request may have reached the service, and its answer was lost.
 fn is_lost(class: Class) -> bool {
     matches!(class, Class::Interrupted | Class::Stalled | Class::NoAnswer)
+}
+
+/// The service will not have it, for a reason that may be a mistake.
+fn is_refused(class: Class) -> bool {
+    matches!(class, Class::Refused | Class::NotFound | Class::VerifyFailed)
 }
 
 /// The request may have done its work although its answer says nothing of it: the answer was lost, a gateway

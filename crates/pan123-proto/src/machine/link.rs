@@ -21,8 +21,12 @@ pub struct Link {
     servers: Servers,
     window: Window,
     flights: Flights,
-    /// Slices in flight that wait for bytes of their own source, and so leave their places to others.
+    /// Bodies in flight that wait for bytes of their own source, and so leave their places to others.
     waiting: u32,
+    /// Files that are on their way in one request.
+    singles: u32,
+    /// Requests without a body that are under way.
+    calls: u32,
     /// Average time that a slice took, in seconds.
     slice_secs: Option<f64>,
     /// Retries that may go at once; see [`RETRY_COST`].
@@ -30,6 +34,13 @@ pub struct Link {
     hosts: Arc<[Arc<str>]>,
 }
 
+/// Bodies in flight, over all uploads, whatever each of them waits for.
+const BODIES_MAX: u32 = 128;
+/// Files that go out whole at a time, if no number is asked for. Each was chosen because it needs no more than the second
+/// that a turn takes, so that as many together need half of the gateway's minute.
+const SINGLES_MAX: u32 = 32;
+/// Requests without a body that are under way at a time. More would wait for their turn at the service.
+const CALLS_MAX: u32 = 32;
 /// A slice gets a second copy when it has taken this many times as long as slices usually do.
 const COPY_AFTER: f64 = 1.5;
 /// The retry budget when full.
@@ -46,6 +57,8 @@ impl Link {
             window: Window::new(policy.parallel),
             flights: Flights::default(),
             waiting: 0,
+            singles: 0,
+            calls: 0,
             slice_secs: None,
             retries: RETRIES_MAX,
             hosts: Arc::default(),
@@ -89,10 +102,39 @@ impl Link {
         self.flights.count()
     }
 
-    /// Says that of an upload's slices in flight `now` wait for their own source, where `before` did. As long as they
+    /// Says that of an upload's bodies in flight `now` wait for their own source, where `before` did. As long as they
     /// do, as many others may go in their places.
-    pub fn slices_waiting(&mut self, before: u32, now: u32) {
+    pub fn bodies_waiting(&mut self, before: u32, now: u32) {
         self.waiting = self.waiting.saturating_sub(before) + now;
+    }
+
+    /// Whether one more request to `endpoint` may be under way. For all but slices, which have places.
+    pub(super) fn has_room(&self, endpoint: Endpoint) -> bool {
+        let bodies = self.flights.count() + self.singles;
+        match endpoint {
+            Endpoint::Single if bodies >= BODIES_MAX => false,
+            Endpoint::Single if self.window.is_fixed() => {
+                bodies.saturating_sub(self.waiting) < self.window.limit()
+            }
+            Endpoint::Single => self.singles.saturating_sub(self.waiting) < SINGLES_MAX,
+            _ => self.calls < CALLS_MAX,
+        }
+    }
+
+    /// A request to `endpoint`, which is no slice, goes out. Its room is given back by [`over`](Self::over).
+    pub(super) fn start(&mut self, endpoint: Endpoint, now: Duration) {
+        self.take(endpoint, now);
+        *self.room(endpoint) += 1;
+    }
+
+    /// A request that had room is over, however it ended.
+    pub(super) fn over(&mut self, endpoint: Endpoint) {
+        let room = self.room(endpoint);
+        *room = room.saturating_sub(1);
+    }
+
+    fn room(&mut self, endpoint: Endpoint) -> &mut u32 {
+        if endpoint == Endpoint::Single { &mut self.singles } else { &mut self.calls }
     }
 
     /// Acknowledged bytes per second, once measured.
@@ -156,8 +198,16 @@ impl Link {
     }
 
     fn has_place(&self, now: Duration) -> bool {
-        self.flights.count().saturating_sub(self.waiting) < self.window.limit()
-            && self.ready_at(Endpoint::Slice) <= now
+        self.has_free_place() && self.ready_at(Endpoint::Slice) <= now
+    }
+
+    /// Whether one more slice may be in flight.
+    pub(super) fn has_free_place(&self) -> bool {
+        // Where a number is asked for, files that go out whole count like slices. Else they have their own, so that
+        // neither waits for the other.
+        let others = if self.window.is_fixed() { self.singles } else { 0 };
+        (self.flights.count() + others).saturating_sub(self.waiting) < self.window.limit()
+            && self.flights.count() + self.singles < BODIES_MAX
     }
 
     fn take_place(&mut self, url: &Arc<str>, len: u64, now: Duration) -> FlightKey {
@@ -288,6 +338,8 @@ impl Link {
             {
                 false
             }
+            // Its turn may come before there is room.
+            SingleUse::Auto if !self.has_room(Endpoint::Single) => false,
             SingleUse::Auto => {
                 let turn = self.ready_at(Endpoint::Create).saturating_sub(now);
                 let sending = size as f64 / self.goodput().unwrap_or(UPLINK_ASSUMED);

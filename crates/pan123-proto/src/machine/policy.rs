@@ -7,11 +7,13 @@ use std::time::Duration;
 pub struct Policy {
     /// How often one request is tried when the service answers with a failure that may pass, from 1.
     pub tries_max: u32,
-    /// How long to keep trying when nothing at all gets through, counted from the last thing that did.
+    /// How long to keep trying when nothing at all gets through, counted from the first failure after the last thing that
+    /// did. A wait that would be over later is not begun, unless the service asked for it. What the service refuses for a
+    /// reason of its own is tried three times, and once if this is zero.
     pub retry_for: Duration,
     /// How long to keep trying when the service refuses everything because there are too many requests. A pause that it
     /// asks for is waited for all the same if it ends within ten minutes of the first refusal, and the try after it is
-    /// the last one then.
+    /// the last one then. One longer than `retry_for` may be passed by part of a wait that ends nearer to it than it began.
     pub throttled_for: Duration,
     /// The first pause before a repeated request; it doubles up to `backoff_max`. Half of each is random.
     pub backoff_first: Duration,
@@ -68,7 +70,8 @@ pub enum SingleUse {
 /// How the uploads of one account share what they have in common.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkPolicy {
-    /// Slices in flight, over all uploads.
+    /// Slices in flight, over all uploads. A file that goes out whole counts as one where a number is asked for; else up to
+    /// 32 of them go out at a time, beside the slices. Of requests without a body up to 32 are under way.
     pub parallel: Parallel,
     /// The gateway drops a body that is not complete after this long.
     /// Source: one client documents it from live use, several users' 500s fit it; see `docs/reliability.md`.
@@ -86,7 +89,7 @@ impl Default for LinkPolicy {
 /// How many slices may be in flight at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Parallel {
-    /// Starts at 4 and follows what the link carries, between 1 and 16.
+    /// Starts at 4 and follows what the link carries, between 1 and 64.
     #[default]
     Auto,
     /// This many, fewer only when the link cannot pass them in time. From 1 to 64; others are brought into it.

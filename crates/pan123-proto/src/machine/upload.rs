@@ -24,6 +24,8 @@ pub struct Upload {
     pub(super) policy: Policy,
     pub(super) step: Step,
     pub(super) digests: Option<Digests>,
+    /// The digests were saved by an earlier run, and nothing tells whether the source is the same.
+    doubts_digests: bool,
     pub(super) remote: Option<Remote>,
     /// Since when nothing has got through: the first failure after the last thing that did.
     pub(super) failing_since: Option<Duration>,
@@ -88,6 +90,8 @@ pub(super) struct Turn {
     pub(super) flight: Option<TryId>,
     /// When it last went out.
     pub(super) sent_at: Duration,
+    /// Since when it could go, but for the requests of other uploads that are under way.
+    pub(super) waits_since: Option<Duration>,
     /// When the question went out that was first answered with "not yet"; bounds polling. A look into the folder
     /// in the middle of polling carries it along.
     pub(super) polling_since: Option<Duration>,
@@ -122,6 +126,7 @@ impl Upload {
             policy,
             step: Step::Hash { slice_size: SLICE_SIZE_ASSUMED, again: false, asked: false },
             digests: None,
+            doubts_digests: false,
             remote: None,
             failing_since: None,
             throttled_since: None,
@@ -257,10 +262,10 @@ impl Upload {
     /// link, can move this one on.
     pub fn wake_at(&self, link: &Link) -> Option<Duration> {
         match &self.step {
-            Step::Turn(turn) if turn.flight.is_none() => {
+            Step::Turn(turn) if turn.flight.is_none() && link.has_room(turn.kind.endpoint()) => {
                 Some(turn.ready_at.max(link.ready_at(turn.kind.endpoint())))
             }
-            Step::Slices if link.slices_in_flight() < link.slices_max() => {
+            Step::Slices if link.has_free_place() => {
                 let due = self.remote.as_ref()?.slices.next_ready_at()?;
                 Some(due.max(link.ready_at(Endpoint::Slice)))
             }
@@ -276,6 +281,8 @@ impl Upload {
         match input {
             Input::Hashed(digests) => self.hashed(now, digests),
             Input::SourceFailed(failure) => self.fail(now, link, FailedKind::Source, failure, None, 1),
+            Input::SourceDiffers(failure) if self.doubts_digests => self.start_anew(now, link, failure),
+            Input::SourceDiffers(failure) => self.fail(now, link, FailedKind::Source, failure, None, 1),
             Input::Moved { id, sent } => self.moved(now, link, id, sent),
             Input::Replied { id, reply } => self.replied(now, link, id, reply),
             Input::Failed { id, failure, sent } => self.failed(now, link, id, failure, sent),
@@ -291,6 +298,26 @@ impl Upload {
     /// The digests are known, so nothing has to be hashed to go on.
     pub fn digests_known(&self) -> bool {
         self.digests.is_some()
+    }
+
+    /// Says that the digests of an earlier run may be those of another source. They are used as long as the service takes
+    /// slices by them, and not once it starts over.
+    pub fn doubt_digests(&mut self) {
+        self.doubts_digests = self.digests.is_some();
+    }
+
+    /// Whether the digests are in doubt; see [`doubt_digests`](Self::doubt_digests).
+    pub fn doubts_digests(&self) -> bool {
+        self.doubts_digests
+    }
+
+    /// Forgets digests that are in doubt. `true` if there were any.
+    pub(super) fn forget_doubtful(&mut self) -> bool {
+        let forgets = std::mem::take(&mut self.doubts_digests);
+        if forgets {
+            self.digests = None;
+        }
+        forgets
     }
 
     /// Slices acknowledged, and slices there are; `None` before `create`.
@@ -310,6 +337,10 @@ impl Upload {
         if turn.flight.is_some() {
             return None;
         }
+        if turn.kind == (TurnKind::Domain { single: true }) && !link.hosts().is_empty() {
+            // Another upload has asked meanwhile.
+            *turn = Turn { waits_since: turn.waits_since, ..Turn::new(TurnKind::Create, now) };
+        }
         let first_create = turn.kind == TurnKind::Create && turn.tries == 0 && !self.single_failed;
         if first_create && link.single_is_better(self.policy.single, self.spec.size, slice_size, now) {
             turn.kind = match link.hosts().first() {
@@ -319,6 +350,10 @@ impl Upload {
         }
         let endpoint = turn.kind.endpoint();
         if turn.ready_at.max(link.ready_at(endpoint)) > now {
+            return None;
+        }
+        if !link.has_room(endpoint) {
+            turn.waits_since.get_or_insert(now);
             return None;
         }
         if matches!(turn.kind, TurnKind::Create | TurnKind::Single { .. }) && !self.asked {
@@ -338,7 +373,13 @@ impl Upload {
         turn.flight = Some(id);
         turn.tries += 1;
         turn.sent_at = now;
-        link.take(endpoint, now);
+        if let Some(since) = turn.waits_since.take() {
+            // That others had to be through first is nobody's failure.
+            let waited = now.saturating_sub(since);
+            let clocks = [&mut turn.polling_since, &mut self.failing_since, &mut self.throttled_since];
+            clocks.into_iter().flatten().for_each(|since| *since += waited);
+        }
+        link.start(endpoint, now);
         Some(Action::Send { id, call })
     }
 
@@ -461,7 +502,10 @@ impl Upload {
 
     /// Drops every request under way.
     pub(super) fn abort_all(&mut self, now: Duration, link: &mut Link) {
-        if let Step::Turn(Turn { flight: Some(id), .. }) = self.step {
+        if let Step::Turn(turn) = &mut self.step
+            && let Some(id) = turn.flight.take()
+        {
+            link.over(turn.kind.endpoint());
             self.out.push_back(Action::Abort { id });
         }
         let Some(remote) = &mut self.remote else { return };
@@ -538,6 +582,7 @@ impl Turn {
             ready_at: now,
             flight: None,
             sent_at: now,
+            waits_since: None,
             polling_since: None,
             nameless: 0,
         }

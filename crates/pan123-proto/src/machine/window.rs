@@ -18,6 +18,8 @@ use super::policy::Parallel;
 pub(super) struct Window {
     limit: u32,
     max: u32,
+    /// A number was asked for.
+    is_fixed: bool,
     /// Steps double rather than add until the first one that did not pay.
     doubling: bool,
     /// A step was too long, so further ones are by one.
@@ -79,6 +81,7 @@ impl Window {
         Self {
             limit,
             max,
+            is_fixed: matches!(parallel, Parallel::Exactly(_)),
             doubling: true,
             careful: false,
             before: None,
@@ -98,6 +101,11 @@ impl Window {
     /// How many slices may be in flight now.
     pub(super) fn limit(&self) -> u32 {
         self.limit
+    }
+
+    /// Whether a number was asked for, of which the limit falls short only while the link cannot pass so many.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.is_fixed
     }
 
     /// Why the limit is what it is.

@@ -18,3 +18,10 @@ pub struct Identity {
     /// Number of the device that the inode is on; 0 if there is none.
     pub device: u64,
 }
+
+impl Identity {
+    /// Whether it tells more than the size, so that two sources with the same one are the same.
+    pub(crate) fn tells(&self) -> bool {
+        (self.mtime_ns, self.ctime_ns, self.inode) != (0, 0, 0)
+    }
+}

@@ -198,7 +198,12 @@
  * directory.
  */
 #define PAN123_OPT_REFRESH_TOKEN 1011
-/** Client, 0 to 64: slices in flight over all uploads of the client. 0, the default: as many as the link carries. */
+
+/**
+ * Client, 0 to 64: slices in flight over all uploads of the client; a small file that goes out whole counts as one. 0,
+ * the default: as many slices as the link carries, 64 at most, and up to 32 files that go out whole. Besides, at most 32
+ * other requests of uploads are under way.
+ */
 #define PAN123_OPT_SLICES_IN_FLIGHT 2001
 /** Client: the most bytes per second that bodies may send together. 0, the default: no cap. */
 #define PAN123_OPT_BYTES_PER_SEC 2003
@@ -218,8 +223,10 @@
 #define PAN123_OPT_PROGRESS_MS 2008
 
 /**
- * Client, milliseconds up to 86400000: how long to keep trying when nothing gets through. Default 60000, and 120000 if
- * the service refuses everything because there are too many requests.
+ * Client, milliseconds up to 86400000: how long to keep trying when nothing gets through, counted from the first
+ * failure after the last success: no request is sent again later than that, and 0 is one try. Default 60000, and 120000
+ * if the service refuses everything because there are too many requests; of a pause that the service itself asks for, up
+ * to ten minutes are waited for if this is not 0.
  */
 #define PAN123_OPT_RETRY_FOR_MS 2009
 
@@ -294,9 +301,13 @@
 #define PAN123_F_SERVER_COUNT 2016
 /** Results, integer: when the token expires, in milliseconds since 1970 UTC, if that is known. */
 #define PAN123_F_EXPIRES_UNIX_MS 2017
-/** Results, integer: file bytes handed to connections, those sent again included. */
+
+/**
+ * Results, integer: file bytes handed to connections, those sent again included, by all runs of this object from its
+ * first start on. What an imported upload was sent before is not in it.
+ */
 #define PAN123_F_BYTES_SENT 2018
-/** Results, integer: from start to end, in milliseconds. */
+/** Results, integer: how long it was running, in milliseconds: from start to end, without the time that it was paused. */
 #define PAN123_F_ELAPSED_MS 2019
 /** HTTP exchanges, integer: length of the request's body in bytes. */
 #define PAN123_F_BODY_LEN 2020
@@ -459,7 +470,7 @@ typedef int32_t pan123_status;
  *
  * - `read_at`, `identity`: `PAN123_OPT_SOURCE_TIMEOUT_MS`, in `pan123_hash` 30 s; then `PAN123_E_SOURCE_STALLED`.
  * - `get`: 30 s; then as `PAN123_E_NET_TIMEOUT`.
- * - `load`, `save`, `remove`: 30 s; then as if it had failed.
+ * - `load`, `save`, `remove`: 30 s; then as if it had failed. The end of an upload waits for `remove` for 2 s at most.
  * - `send`: `PAN123_F_TIMEOUT_MS` of its exchange without a sign of life, which are bytes of the body that it reads and an
  *   answer; while it forwards, the transport below minds the time. Then as `PAN123_E_NET_TIMEOUT`.
  * - `on_event`, `interrupt`, `release`: none; whoever waits for them is `pan123_client_shutdown`.
@@ -615,8 +626,11 @@ typedef struct pan123_store_vtable {
                           pan123_sink *to,
                           pan123_error **err);
     /**
-     * Keeps `data` under `key` instead of what was there, whole or not at all, and returns when it is safe. Called
-     * when the upload is known to the service, at most once a second while slices finish, and at its end. Required.
+     * Keeps `data` under `key` instead of what was there, whole or not at all, and returns when it is safe. Called at each
+     * step that another run must know of, however soon after the one before: when the service is about to be asked for
+     * the upload, when it has answered, when there are digests for another slice size, when all slices are there, and at
+     * the end; and at most once a second while slices finish. A short upload makes five calls within milliseconds.
+     * Required.
      */
     pan123_status (*save)(uintptr_t ctx,
                           const char *key,
@@ -624,7 +638,10 @@ typedef struct pan123_store_vtable {
                           const uint8_t *data,
                           size_t len,
                           pan123_error **err);
-    /** Forgets `key`; there may be no such key. Required. */
+    /**
+     * Forgets `key`; there may be no such key. Called once the result was handed over, or when the state is of no use any
+     * more. The upload's end waits 2 s for it, and leaves it to its thread then. Required.
+     */
     pan123_status (*remove)(uintptr_t ctx, const char *key, size_t key_len, pan123_error **err);
     /**
      * Puts all keys into `to`, each with a NUL behind it, in any order. Asked by `pan123 uploads`, and by nothing in the
