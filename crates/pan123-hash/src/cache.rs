@@ -21,7 +21,10 @@
 //! whole seconds (FAT keeps every other one). From then on any write gets another time. A file stamped in the
 //! future is never kept, nor is one from before 1970.
 //!
-//! What no rule can see: a program that writes through a memory map is stamped when it first touches a page,
+//! One write stamps the file when it begins, and may go on for long. So digests are kept only if the file had been left
+//! alone for as long as it takes to write it at 64 MiB/s, up to the 2 GiB that Linux writes at a time.
+//!
+//! What no rule can see: one write that is slower than that and is still going on; a program that writes through a memory map is stamped when it first touches a page,
 //! not at each write, and whoever can set the clock back can make two writes look like one.
 //!
 //! # On disk
@@ -34,7 +37,7 @@
 
 use std::{
     fs::{self, DirBuilder},
-    io::Write,
+    io::{Read, Write},
     num::NonZeroU64,
     os::unix::{
         ffi::OsStrExt,
@@ -47,7 +50,7 @@ use std::{
 };
 
 use md5::{Digest, Md5};
-use rustix::fs::Stat;
+use rustix::fs::{OFlags, Stat};
 
 use crate::{
     Digests, Error, ErrorKind, FileInput, OnePass, Options,
@@ -70,6 +73,15 @@ const ENTRIES_MAX: usize = 10_000;
 /// Nobody takes so long to write an entry.
 const UNFINISHED_FOR: Duration = Duration::from_secs(3600);
 
+/// The most that Linux writes in one call, in bytes.
+const ONE_WRITE_MAX: u64 = 1 << 31;
+
+/// How fast a call that writes is taken to be at least, in bytes per millisecond: 64 MiB/s.
+const WRITTEN_PER_MS: u64 = (64 << 20) / 1000;
+
+/// No entry is longer, in bytes: 16 for each of so many slices that a file of 1 TiB may have MiB by MiB, and the rest.
+const ENTRY_LEN_MAX: u64 = 32 << 20;
+
 /// What an entry begins with. The digit is the version of the format.
 const MAGIC: &[u8; 8] = b"p123ha1\n";
 
@@ -89,6 +101,9 @@ impl Cache {
     /// [`ErrorKind::Cache`] when it cannot be created or is no directory. What cannot be cleaned up is left.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, Error> {
         let dir = dir.into();
+        if dir.as_os_str().is_empty() {
+            return Err(Error::new(ErrorKind::Cache, "the directory of a cache has no name"));
+        }
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| {
             let message = format!("could not use {} as a cache", dir.display());
             Error::because_of(ErrorKind::Cache, &message, error)
@@ -142,7 +157,8 @@ impl Cache {
         options.check_cancelled()?;
         let stat = input.stat()?;
         let before = Before::of_file(&stat);
-        let entry = (before.size >= SIZE_MIN && are_settled(times(&stat), SystemTime::now()))
+        let began = SystemTime::now();
+        let entry = (before.size >= SIZE_MIN && are_settled(times(&stat), began))
             .then(|| Entry::new(self, path, &stat, options));
         let kept = entry.as_ref().and_then(|entry| entry.digests(options));
         if let Some(digests) = kept {
@@ -165,7 +181,9 @@ impl Cache {
         })?;
         let digests = pass.finish();
         if let Some(entry) = &entry {
-            entry.write(Kind::Digests, &digests_to_bytes(&digests));
+            if is_written_out(times(&stat), before.size, began) {
+                entry.write(Kind::Digests, &digests_to_bytes(&digests));
+            }
             let _ = fs::remove_file(entry.path(Kind::Pass));
         }
         Ok(digests)
@@ -176,7 +194,7 @@ impl Cache {
 fn clean_up(dir: &Path, entries_max: usize) {
     let Ok(listing) = fs::read_dir(dir) else { return };
     let is = |path: &Path, kind: &str| path.extension().is_some_and(|extension| extension == kind);
-    let paths = listing.flatten().map(|entry| entry.path());
+    let paths = listing.flatten().map(|entry| entry.path()).filter(|path| is_ours(path));
     let (unfinished, mut paths): (Vec<PathBuf>, Vec<PathBuf>) = paths.partition(|path| is(path, "new"));
     let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
     for path in unfinished {
@@ -194,16 +212,36 @@ fn clean_up(dir: &Path, entries_max: usize) {
     }
 }
 
+/// Whether a file has a name that entries have: others are somebody else's.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let (stem, rest) = name.split_once('.').unwrap_or_default();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let unfinished = rest.strip_suffix(".new").and_then(|unique| unique.split_once('-'));
+    stem.len() == 32
+        && stem.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && (["digests", "pass"].contains(&rest)
+            || unfinished.is_some_and(|(process, count)| is_number(process) && is_number(count)))
+}
+
 /// True when a write from `now` on cannot leave a file with these times, in seconds and nanoseconds. See the
 /// module's page.
 fn are_settled(times: [(i64, i64); 2], now: SystemTime) -> bool {
     let whole_seconds = times.iter().any(|&(_, nanos)| nanos == 0);
-    let step = Duration::from_millis(if whole_seconds { 2100 } else { 100 });
+    are_older(times, now, Duration::from_millis(if whole_seconds { 2100 } else { 100 }))
+}
+
+/// True when no single write that gave a file of this size these times is likely to be still under way.
+fn is_written_out(times: [(i64, i64); 2], size: u64, now: SystemTime) -> bool {
+    are_older(times, now, Duration::from_millis(size.min(ONE_WRITE_MAX) / WRITTEN_PER_MS))
+}
+
+fn are_older(times: [(i64, i64); 2], now: SystemTime, least: Duration) -> bool {
     times.iter().all(|&(seconds, nanos)| {
         let since_epoch = u64::try_from(seconds).ok().zip(u32::try_from(nanos).ok());
         let time =
             since_epoch.and_then(|(seconds, nanos)| UNIX_EPOCH.checked_add(Duration::new(seconds, nanos)));
-        time.and_then(|time| now.duration_since(time).ok()).is_some_and(|age| age > step)
+        time.and_then(|time| now.duration_since(time).ok()).is_some_and(|age| age > least)
     })
 }
 
@@ -268,7 +306,15 @@ impl Entry {
 
     /// The content, if it is whole and its key is this entry's.
     fn read(&self, kind: Kind) -> Option<Vec<u8>> {
-        let file = fs::read(self.path(kind)).ok()?;
+        // What is no file of ours may be a pipe, or without an end.
+        let open = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32)
+            .open(self.path(kind))
+            .ok()?;
+        let of = open.metadata().ok().filter(|of| of.is_file() && of.len() <= ENTRY_LEN_MAX)?;
+        let mut file = Vec::with_capacity(usize::try_from(of.len()).ok()?);
+        open.take(ENTRY_LEN_MAX).read_to_end(&mut file).ok()?;
         let (content, checksum) = file.split_at_checked(file.len().checked_sub(16)?)?;
         if <[u8; 16]>::from(Md5::digest(content)) != checksum {
             return None;
@@ -291,8 +337,7 @@ impl Entry {
         let new = self.stem.with_extension(unique);
         let written = fs::OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&new)
             .and_then(|mut file| file.write_all(&out.0))
@@ -336,19 +381,48 @@ mod tests {
             let file = fs::File::create(dir.path().join(name)).expect("a file");
             file.set_modified(SystemTime::now() - Duration::from_secs(age_secs)).expect("a time");
         };
-        for (name, age_secs) in
-            [("a.1-0.new", 3700), ("b.1-1.new", 10), ("c.digests", 50), ("d.pass", 70), ("e.digests", 60)]
-        {
-            put(name, age_secs);
+        let ours = |first: char, rest: &str| format!("{first}{}.{rest}", "0123456789abcdef0123456789abcde");
+        for (first, rest, age_secs) in [
+            ('a', "1-0.new", 3700),
+            ('b', "1-1.new", 10),
+            ('c', "digests", 50),
+            ('d', "pass", 70),
+            ('e', "digests", 60),
+        ] {
+            put(&ours(first, rest), age_secs);
         }
-        put("of another", 100_000);
+        let of_others = ["a.digests", "mine.pass", "settings.new", "zip.1-0.new"];
+        for name in of_others {
+            put(name, 100_000);
+        }
         clean_up(dir.path(), 2);
         let mut names: Vec<_> = fs::read_dir(dir.path())
             .expect("a directory")
             .map(|entry| entry.expect("an entry").file_name())
             .collect();
         names.sort();
-        assert_eq!(names, ["b.1-1.new", "c.digests", "e.digests", "of another"]);
+        let mut left = [ours('b', "1-1.new"), ours('c', "digests"), ours('e', "digests")].to_vec();
+        left.extend(of_others.map(str::to_owned));
+        left.sort();
+        assert_eq!(names, left.iter().map(|name| name.as_str().into()).collect::<Vec<std::ffi::OsString>>());
+    }
+
+    #[test]
+    fn a_large_file_is_written_out_later() {
+        let now = UNIX_EPOCH + Duration::new(1000, 0);
+        for (age_ms, size, out) in [
+            (17, 1 << 20, true),
+            (15, 1 << 20, false),
+            (1600, 100 << 20, true),
+            (1500, 100 << 20, false),
+            (33_000, 1 << 31, true),
+            (31_000, 1 << 31, false),
+            (33_000, 1 << 40, true),
+        ] {
+            let at = Duration::from_secs(1000) - Duration::from_millis(age_ms);
+            let time = (at.as_secs() as i64, i64::from(at.subsec_nanos()));
+            assert_eq!(is_written_out([time, (900, 1)], size, now), out, "{age_ms} ms, {size} bytes");
+        }
     }
 
     #[test]

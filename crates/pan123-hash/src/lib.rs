@@ -27,9 +27,10 @@
 //! All of them take [`Options`]: the slice size, whether a SHA-1 is wanted too, a progress callback and a
 //! cancel flag. Files are read ahead on a thread, never mapped. One that is written to, replaced or removed
 //! while it is read is an [`Error`], as far as its size, its times and its links tell, and its name if it has more
-//! than 256 KiB; a write through a memory map, or two within one step of the file system's clock, may not show. Only
+//! than 256 KiB; a write through a memory map, one that was under way before, or two within one step of the file system's
+//! clock, may not show. Only
 //! regular files are hashed; pipes and devices are opened without waiting, and closed without reading, which a
-//! few devices notice all the same ([`FileInput::open`]). For Unix systems.
+//! few devices notice all the same, as does a program that waits to write into the pipe ([`FileInput::open`]). For Unix systems.
 //!
 //! # How it is fast
 //!
