@@ -15,6 +15,8 @@ final class Run: Sendable {
         var ends = 0
         /// The last end was a pause.
         var isPaused = false
+        /// What a callback threw that failed it.
+        var origin: (any Error)?
         /// It will not start (again).
         var isFinal = false
         var isCancelled = false
@@ -68,6 +70,7 @@ final class Run: Sendable {
         let refusal: Pan123Error? = state.withLock { state in
             if state.isCancelled, let stop = state.stop { return stop }
             state.starts += 1
+            state.origin = nil
             if !state.isUnderWay {
                 state.isUnderWay = true
                 underWay.begin(self)
@@ -142,6 +145,9 @@ final class Run: Sendable {
     /// What became of it if it rests and was cancelled or paused.
     var stop: Pan123Error? { state.withLock { $0.stop } }
 
+    /// What a callback threw that failed it, however long ago.
+    var origin: (any Error)? { state.withLock { $0.origin } }
+
     /// Returns once the upload does not run (any more), with what `stop` is then.
     func end() async -> Pan123Error? {
         await withCheckedContinuation { continuation in
@@ -182,7 +188,7 @@ final class Run: Sendable {
 
     /// Takes an event of the library's.
     func take(_ event: pan123_event) {
-        let text = string(event.text) ?? ""
+        let (text, origin) = Failures.read(string(event.text) ?? "")
         let news: UploadEvent
         switch Int32(event.kind) {
         case PAN123_EV_STATE: news = .stage(UploadStage(rawValue: UInt32(clamping: event.value)))
@@ -203,6 +209,7 @@ final class Run: Sendable {
         }
         settle({ state in
             state.ends += 1
+            state.origin = origin
             state.isPaused = Int32(event.kind) == PAN123_EV_PAUSED
             state.isFinal = !state.isPaused || state.isCancelled
         }, news: news)

@@ -63,8 +63,12 @@ public final class Upload: Sendable {
         default:
             break
         }
-        if case .failure(let error) = outcome, error.kind == .cancelled, Task.isCancelled { throw CancellationError() }
-        return Uploaded(try outcome.get())
+        do {
+            return Uploaded(try outcome.get())
+        } catch {
+            if error.kind == .cancelled, Task.isCancelled { throw CancellationError() }
+            throw error.underlyingError == nil ? error.coming(of: run.origin) : error
+        }
     }
 
     /// How the last run ended, as the library has it.

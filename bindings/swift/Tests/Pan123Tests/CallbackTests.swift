@@ -141,7 +141,7 @@ extension Tests {
                 func send(_ request: TransportRequest) async -> TransportResponse { TransportResponse(status: 7) }
             }
             let cases: [(any Transport, Pan123Error.Kind, String)] = [
-                (Broken(error: POSIXError(.ENETDOWN)), .network, "POSIXError"),
+                (Broken(error: POSIXError(.ENETDOWN)), .network, "Network is down"),
                 (Broken(error: Pan123Error(.tls, "the certificate is not ours")), .tls, "not ours"),
                 (Odd(), .protocol, ""),
                 (Impossible(), .protocol, "status 7"),
