@@ -86,7 +86,7 @@ public struct Pan123Error: Error, Sendable, Hashable {
         }
         kind = Kind(rawValue: status)
         let (words, thrown) = Failures.read(said(PAN123_F_MESSAGE) ?? string(api.status_name(status)) ?? "")
-        message = words
+        message = kind == .invalidArgument && thrown == nil ? named(words) : words
         origin = Origin(error: thrown)
         step = text(PAN123_F_STEP)
         serviceMessage = text(PAN123_F_API_MESSAGE)
