@@ -1,6 +1,8 @@
 import CPan123
 import Synchronization
 
+private let shutDownError = Pan123Error(.shutDown, "the client was shut down; make a new one")
+
 /// What the parts of this package that know of an upload share: whether it runs, who listens, and who waits for its end.
 final class Run: Sendable {
     let handle: Handle
@@ -20,6 +22,8 @@ final class Run: Sendable {
         /// It will not start (again).
         var isFinal = false
         var isCancelled = false
+        /// The client was shut down before it was started.
+        var isShut = false
         /// It counts as running, and has a last event to come.
         var isUnderWay = false
         var waiting: [CheckedContinuation<Pan123Error?, Never>] = []
@@ -32,6 +36,7 @@ final class Run: Sendable {
         /// What `cancel` and `pause` made of an upload that rests. The library may know of no cancel that came after a pause.
         var stop: Pan123Error? {
             guard rests, isPaused || ends == 0 else { return nil }
+            if isShut { return shutDownError }
             if isCancelled { return Pan123Error(.cancelled, "the upload was cancelled, as asked; make a new one") }
             return isPaused ? Pan123Error(.paused, "the upload was paused, as asked; start() goes on") : nil
         }
@@ -68,6 +73,7 @@ final class Run: Sendable {
     /// A start is about to be made. Throws if it must not be.
     func starting() throws(Pan123Error) {
         let refusal: Pan123Error? = state.withLock { state in
+            if underWay.isShut { return shutDownError }
             if state.isCancelled, let stop = state.stop { return stop }
             state.starts += 1
             state.origin = nil
@@ -98,8 +104,14 @@ final class Run: Sendable {
 
     /// The client was shut down.
     func shutDown(cancel: Bool) {
+        state.withLock { state in
+            if state.starts == 0, !state.isCancelled {
+                state.isShut = true
+            } else if cancel {
+                state.isCancelled = true
+            }
+        }
         if cancel {
-            willCancel()
             close(telling: .cancelled)
         } else {
             close(telling: nil)
