@@ -4,6 +4,7 @@ import CPan123
 final class Held<Object: Sendable>: Sendable {
     let object: Object
     let api: cpan123_functions
+    private let failures = Failures()
 
     private init(_ object: Object, _ api: cpan123_functions) {
         self.object = object
@@ -41,7 +42,7 @@ final class Held<Object: Sendable>: Sendable {
             var kind = (thrown as? Pan123Error)?.kind ?? fallback
             // 0 would be success.
             if kind.rawValue <= 0 { kind = .callback }
-            error?.pointee = String(describing: thrown).lend { api.error_new(kind.rawValue, $0, $1) }
+            error?.pointee = failures.keep(thrown).lend { api.error_new(kind.rawValue, $0, $1) }
             return kind.rawValue
         }
     }

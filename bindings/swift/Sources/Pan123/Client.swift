@@ -100,7 +100,8 @@ public final class Client: Sendable {
 
     /// Makes an upload that goes on where another one stopped, perhaps in another process: `state` is from
     /// ``Upload/export()``, and says where the file goes. If `source` has changed since, the upload starts over, and says
-    /// so in an event.
+    /// so in an event. Throws ``Pan123Error/Kind/sourceChanged`` if it has another size, and
+    /// ``Pan123Error/Kind/invalidArgument`` for a state that cannot be read or belongs to another service.
     public func makeUpload(
         resuming state: [UInt8], of source: Source, resumeKey: String? = nil
     ) throws(Pan123Error) -> Upload {

@@ -22,25 +22,26 @@ public struct Configuration: Sendable {
     /// Transports of your own. The first is outermost: it sees a request first. The last one's requests go out by the
     /// built-in transport, if it forwards them.
     public var transports: [any Transport] = []
-    /// Address of the service. Default: `https://open-api.123pan.com`.
+    /// Address of the service, `https://` or `http://`; without a scheme `https://`, for this machine `http://`. Default: `https://open-api.123pan.com`.
     public var baseURL: String?
-    /// The `User-Agent` header. Default: `pan123/VERSION`.
+    /// The `User-Agent` header, visible ASCII and spaces. Default: `pan123/VERSION`. Empty: the header is sent empty.
     public var userAgent: String?
     /// Proxy for all requests, `http://`, `https://` or `socks5://`. Default: the environment's.
     public var proxy: String?
     /// PEM file with certificates to trust besides the system's.
     public var certificates: String?
-    /// Slices in flight over all uploads of the client, 1 to 64. Default: as many as the link carries.
+    /// Slices in flight over all uploads of the client, 1 to 64. 0, the default: as many as the link carries.
     public var slicesInFlight: Int?
-    /// The most bytes per second that bodies may send together. Default: no cap.
+    /// The most bytes per second that bodies may send together. 0, the default: no cap.
     public var bytesPerSecond: UInt64?
     /// Request rates of a paying account.
     public var vipRates = false
-    /// How long one read of a ``ByteSource`` may take, in whole milliseconds from 1. Default: 30 s.
+    /// How long one read of a ``ByteSource`` may take, in whole milliseconds, from 1 ms to 24 h. Default: 30 s.
     public var sourceTimeout: Duration?
-    /// How often an upload tells its progress, in whole milliseconds from 10. Default: 200 ms.
+    /// How often an upload tells its progress, in whole milliseconds, from 10 ms to 24 h. Default: 200 ms.
     public var progressInterval: Duration?
-    /// How long to keep trying when nothing gets through. Default: 60 s.
+    /// How long an upload keeps trying when nothing gets through, in whole milliseconds, up to 24 h. Default: 60 s. Zero:
+    /// the first request that does not get through ends it.
     public var retryFor: Duration?
     /// Lets the access token go over plain `http://` to any host, instead of loopback and the host of `baseURL` alone.
     public var plainHTTP = false
@@ -174,6 +175,30 @@ struct Options {
         try handle.api.check { error in
             handle.lend { handle.api.options_set_u64($0, UInt32(option), value, error) }
         }
+    }
+}
+
+/// What the library calls parameters in its errors, and what they are here.
+private let names = [
+    ("client_id and client_secret", "login"), ("client_id", "login.clientID"), ("client_secret", "login.secret"),
+    ("access_token", "accessToken"), ("a token source of your own", "tokens"), ("refresh_token", "refreshToken"),
+    ("token_cache", "tokenCache"), ("state_dir", "stateDirectory"), ("base_url", "baseURL"), ("user_agent", "userAgent"),
+    ("ca_file", "certificates"), ("ca file", "certificates"), ("slices_in_flight", "slicesInFlight"),
+    ("bytes_per_sec", "bytesPerSecond"), ("source_timeout_ms", "sourceTimeout in milliseconds"),
+    ("progress_ms", "progressInterval in milliseconds"), ("retry_for_ms", "retryFor in milliseconds"),
+    ("resume_key", "resumeKey"), ("parent_id", "folder"), ("preupload_id", "preuploadID"), ("slice_size", "sliceSize"),
+]
+
+/// A message about parameters, with their names here. Part of a path or of a longer word is no name.
+func named(_ message: String) -> String {
+    names.reduce(message) { message, name in
+        var (rest, done) = (message[...], "")
+        while let found = rest.firstRange(of: name.0) {
+            let isName = (rest[..<found.lowerBound].last ?? " ") == " " && " ,:;)".contains(rest[found.upperBound...].first ?? " ")
+            done += rest[..<found.lowerBound] + (isName ? name.1 : name.0)
+            rest = rest[found.upperBound...]
+        }
+        return done + rest
     }
 }
 

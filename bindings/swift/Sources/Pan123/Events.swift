@@ -2,7 +2,7 @@ import CPan123
 
 /// News of an upload.
 public enum UploadEvent: Sendable, Hashable {
-    /// The upload entered a stage.
+    /// The upload entered a stage. It goes back to hashing when the service names a slice size other than 16 MiB.
     case stage(UploadStage)
     /// Bytes were hashed or sent.
     case progress(UploadProgress)

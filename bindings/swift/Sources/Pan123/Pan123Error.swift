@@ -41,6 +41,17 @@ public struct Pan123Error: Error, Sendable, Hashable {
     public let sliceNumber: Int?
     /// Starting the same upload again goes on from here.
     public let isResumable: Bool
+    /// What a callback of yours threw, if the failure came of that: the same error, for `as?`. It has no part in whether
+    /// two errors are equal.
+    public var underlyingError: (any Error)? { origin.error }
+
+    private var origin: Origin
+
+    private struct Origin: Sendable, Hashable {
+        let error: (any Error)?
+        static func == (_: Origin, _: Origin) -> Bool { true }
+        func hash(into _: inout Hasher) {}
+    }
 
     /// An error for a callback of yours to throw. `message` says in a sentence what went wrong, without secrets.
     public init(_ kind: Kind, _ message: String) {
@@ -54,18 +65,29 @@ public struct Pan123Error: Error, Sendable, Hashable {
         (step, serviceMessage, traceID, meaning) = (nil, nil, nil, nil)
         (httpStatus, serviceCode, retryAfter, attempts, sliceNumber) = (nil, nil, nil, nil, nil)
         (isRetryable, isResumable) = (false, false)
+        origin = Origin(error: nil)
+    }
+
+    /// The same error, with what a callback threw.
+    func coming(of thrown: (any Error)?) -> Pan123Error {
+        var error = self
+        error.origin = Origin(error: thrown)
+        return error
     }
 
     /// What the library says, whose `error` is freed.
     init(_ api: cpan123_functions, _ status: pan123_status, taking error: OpaquePointer?) {
         defer { api.error_free(error) }
-        func text(_ field: Int32) -> String? { string(api.error_str(error, UInt32(field), nil)) }
+        func said(_ field: Int32) -> String? { string(api.error_str(error, UInt32(field), nil)) }
+        func text(_ field: Int32) -> String? { said(field).map { Failures.read($0).words } }
         func number(_ field: Int32) -> Int64? {
             let value = api.error_i64(error, UInt32(field), .min)
             return value == .min ? nil : value
         }
         kind = Kind(rawValue: status)
-        message = text(PAN123_F_MESSAGE) ?? string(api.status_name(status)) ?? ""
+        let (words, thrown) = Failures.read(said(PAN123_F_MESSAGE) ?? string(api.status_name(status)) ?? "")
+        message = kind == .invalidArgument && thrown == nil ? named(words) : words
+        origin = Origin(error: thrown)
         step = text(PAN123_F_STEP)
         serviceMessage = text(PAN123_F_API_MESSAGE)
         traceID = text(PAN123_F_TRACE_ID)

@@ -1,6 +1,8 @@
 import CPan123
 import Synchronization
 
+private let shutDownError = Pan123Error(.shutDown, "the client was shut down; make a new one")
+
 /// What the parts of this package that know of an upload share: whether it runs, who listens, and who waits for its end.
 final class Run: Sendable {
     let handle: Handle
@@ -15,9 +17,13 @@ final class Run: Sendable {
         var ends = 0
         /// The last end was a pause.
         var isPaused = false
+        /// What a callback threw that failed it.
+        var origin: (any Error)?
         /// It will not start (again).
         var isFinal = false
         var isCancelled = false
+        /// The client was shut down before it was started.
+        var isShut = false
         /// It counts as running, and has a last event to come.
         var isUnderWay = false
         var waiting: [CheckedContinuation<Pan123Error?, Never>] = []
@@ -30,6 +36,7 @@ final class Run: Sendable {
         /// What `cancel` and `pause` made of an upload that rests. The library may know of no cancel that came after a pause.
         var stop: Pan123Error? {
             guard rests, isPaused || ends == 0 else { return nil }
+            if isShut { return shutDownError }
             if isCancelled { return Pan123Error(.cancelled, "the upload was cancelled, as asked; make a new one") }
             return isPaused ? Pan123Error(.paused, "the upload was paused, as asked; start() goes on") : nil
         }
@@ -66,8 +73,10 @@ final class Run: Sendable {
     /// A start is about to be made. Throws if it must not be.
     func starting() throws(Pan123Error) {
         let refusal: Pan123Error? = state.withLock { state in
+            if underWay.isShut { return shutDownError }
             if state.isCancelled, let stop = state.stop { return stop }
             state.starts += 1
+            state.origin = nil
             if !state.isUnderWay {
                 state.isUnderWay = true
                 underWay.begin(self)
@@ -95,8 +104,14 @@ final class Run: Sendable {
 
     /// The client was shut down.
     func shutDown(cancel: Bool) {
+        state.withLock { state in
+            if state.starts == 0, !state.isCancelled {
+                state.isShut = true
+            } else if cancel {
+                state.isCancelled = true
+            }
+        }
         if cancel {
-            willCancel()
             close(telling: .cancelled)
         } else {
             close(telling: nil)
@@ -142,6 +157,9 @@ final class Run: Sendable {
     /// What became of it if it rests and was cancelled or paused.
     var stop: Pan123Error? { state.withLock { $0.stop } }
 
+    /// What a callback threw that failed it, however long ago.
+    var origin: (any Error)? { state.withLock { $0.origin } }
+
     /// Returns once the upload does not run (any more), with what `stop` is then.
     func end() async -> Pan123Error? {
         await withCheckedContinuation { continuation in
@@ -182,7 +200,7 @@ final class Run: Sendable {
 
     /// Takes an event of the library's.
     func take(_ event: pan123_event) {
-        let text = string(event.text) ?? ""
+        let (text, origin) = Failures.read(string(event.text) ?? "")
         let news: UploadEvent
         switch Int32(event.kind) {
         case PAN123_EV_STATE: news = .stage(UploadStage(rawValue: UInt32(clamping: event.value)))
@@ -203,6 +221,7 @@ final class Run: Sendable {
         }
         settle({ state in
             state.ends += 1
+            state.origin = origin
             state.isPaused = Int32(event.kind) == PAN123_EV_PAUSED
             state.isFinal = !state.isPaused || state.isCancelled
         }, news: news)

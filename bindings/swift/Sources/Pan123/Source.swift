@@ -103,8 +103,8 @@ public protocol ByteSource: Sendable {
     var size: UInt64 { get }
 
     /// Reads bytes from `offset` on into `buffer`, and returns how many there were. Fewer than there is room for mean
-    /// that the source ends there. Called on threads of the library, several at a time; may block. Text of an error that
-    /// is thrown comes out of the upload.
+    /// that the source ends there. Called on threads of the library, several at a time; may block. An error
+    /// that is thrown comes out of the upload, as ``Pan123Error/underlyingError``.
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int
 
     /// What state the source is in right now. When it differs during an upload, the upload fails with

@@ -12,7 +12,8 @@ public final class Upload: Sendable {
     }
 
     /// Starts the upload. One that was paused goes on where it was. Throws ``Pan123Error/Kind/wrongState`` if it runs or is
-    /// over, ``Pan123Error/Kind/cancelled`` if it was cancelled.
+    /// over, ``Pan123Error/Kind/cancelled`` if it was cancelled, ``Pan123Error/Kind/shutDown`` if its client was shut down. After
+    /// ``pause()``, wait for ``value`` first: until then it still runs.
     public func start() throws(Pan123Error) {
         try run.starting()
         do {
@@ -33,13 +34,15 @@ public final class Upload: Sendable {
         run.cancelled()
     }
 
-    /// Pauses an upload that runs; ``start()`` goes on where it was. Does nothing to one that does not run.
+    /// Pauses an upload that runs. It is paused when ``value`` throws ``Pan123Error/Kind/paused``; ``start()`` then goes on where
+    /// it was. Does nothing to one that does not run.
     public func pause() { run.handle.lend(run.handle.api.upload_pause) }
 
     /// What was stored, once the upload is over.
     ///
     /// Throws why it failed; ``Pan123Error/Kind/cancelled`` or ``Pan123Error/Kind/paused`` if it was ended so;
-    /// ``Pan123Error/Kind/wrongState`` if it was not started. When the task that waits is cancelled, the upload is
+    /// ``Pan123Error/Kind/wrongState`` if it was not started, ``Pan123Error/Kind/shutDown`` if its client was shut down
+    /// before that. When the task that waits is cancelled, the upload is
     /// cancelled, and this throws `CancellationError`.
     public var value: Uploaded {
         get async throws {
@@ -58,13 +61,17 @@ public final class Upload: Sendable {
             // It runs, so there is an end to come.
             let stop = await run.end()
             outcome = stop.map { .failure($0) } ?? self.outcome()
-        case .failure(let error) where error.kind == .paused || error.kind == .wrongState:
+        case .failure(let error) where [.paused, .cancelled, .wrongState].contains(error.kind):
             if let stop = run.stop { outcome = .failure(stop) }
         default:
             break
         }
-        if case .failure(let error) = outcome, error.kind == .cancelled, Task.isCancelled { throw CancellationError() }
-        return Uploaded(try outcome.get())
+        do {
+            return Uploaded(try outcome.get())
+        } catch {
+            if error.kind == .cancelled, Task.isCancelled { throw CancellationError() }
+            throw error.underlyingError == nil ? error.coming(of: run.origin) : error
+        }
     }
 
     /// How the last run ended, as the library has it.
@@ -116,9 +123,9 @@ public struct Uploaded: Sendable, Hashable {
     public let etag: String
     /// Size in bytes.
     public let size: UInt64
-    /// Number of slices.
+    /// Number of slices; 0 if a small file went whole, in one request.
     public let slices: Int
-    /// The service had the bytes already, and none were sent.
+    /// The service had the bytes already, and none were sent. False for a small file that went whole.
     public let reused: Bool
     /// File bytes handed to connections, those sent again included.
     public let bytesSent: UInt64

@@ -141,7 +141,7 @@ extension Tests {
                 func send(_ request: TransportRequest) async -> TransportResponse { TransportResponse(status: 7) }
             }
             let cases: [(any Transport, Pan123Error.Kind, String)] = [
-                (Broken(error: POSIXError(.ENETDOWN)), .network, "POSIXError"),
+                (Broken(error: POSIXError(.ENETDOWN)), .network, "Network is down"),
                 (Broken(error: Pan123Error(.tls, "the certificate is not ours")), .tls, "not ours"),
                 (Odd(), .protocol, ""),
                 (Impossible(), .protocol, "status 7"),
@@ -156,17 +156,71 @@ extension Tests {
             }
         }
 
-        @Test func configurationsThatCannotBe() throws {
-            #expect(throws: Pan123Error.self) { try Client(Configuration()) }
-            for spoil in [
-                { (c: inout Configuration) in c.slicesInFlight = -1 }, { $0.slicesInFlight = 65 },
-                { $0.progressInterval = .milliseconds(1) }, { $0.retryFor = .seconds(-1) }, { $0.baseURL = "ftp://a" },
-                { $0.sourceTimeout = .zero }, { $0.accessToken = "a\nb" }, { $0.userAgent = "a\u{0}b" },
-            ] as [(inout Configuration) -> Void] {
+        @Test func configurationsThatCannotBe() async throws {
+            let login = Configuration.Login(clientID: "id", secret: "secret")
+            let day = "must be 1 to 86400000"
+            for (spoil, says) in [
+                ({ (c: inout Configuration) in c.slicesInFlight = -1 }, "slicesInFlight is -1, "),
+                ({ $0.slicesInFlight = 65 }, "slicesInFlight is 65; it must be 0 to 64"),
+                ({ $0.progressInterval = .milliseconds(1) }, "progressInterval in milliseconds is 1; it must be 10 to "),
+                ({ $0.retryFor = .seconds(-1) }, "retryFor is -1"), ({ $0.retryFor = .seconds(86401) }, "retryFor in milliseconds is 86401000; "),
+                ({ $0.sourceTimeout = .zero }, "sourceTimeout in milliseconds is 0; it \(day)"),
+                ({ $0.sourceTimeout = .microseconds(900) }, "sourceTimeout in milliseconds is 0; it \(day)"),
+                ({ $0.baseURL = "ftp://a" }, "baseURL: "), ({ $0.baseURL = "" }, "baseURL is empty"),
+                ({ $0.userAgent = "a\u{0}b" }, "userAgent has a NUL"), ({ $0.userAgent = "ä" }, "userAgent is not visible ASCII"),
+                ({ $0.stateDirectory = "" }, "stateDirectory is empty"), ({ $0.proxy = "" }, "proxy is empty"),
+                ({ $0.certificates = "" }, "certificates is empty"),
+                ({ $0.certificates = "/no/base_url.pem" }, "certificates /no/base_url.pem: "), ({ $0.tokenCache = "" }, "tokenCache is empty"),
+                ({ $0.accessToken = nil }, "give accessToken, or login, or tokens"), ({ $0.login = login }, "give accessToken, or login, but not both"),
+                ({ ($0.accessToken, $0.refreshToken) = (nil, "r") }, "refreshToken needs login"),
+                ({ ($0.accessToken, $0.refreshToken, $0.login) = (nil, "r", login) }, "refreshToken needs tokenCache, "),
+            ] as [((inout Configuration) -> Void, String)] {
                 var configuration = Configuration(accessToken: "token")
                 spoil(&configuration)
-                #expect(throws: Pan123Error.self) { try Client(configuration) }
+                let error = try await failure { try Client(configuration) }
+                #expect(error.kind == .invalidArgument && error.message.contains(says), "\(error.kind): \(error)")
             }
+            for wrong in ["a\nb", ""] {
+                let error = try await failure { try Client(accessToken: wrong) }
+                #expect(error.kind == .login && error.message.contains("access token"), "\(error.kind): \(error)")
+            }
+        }
+
+        @Test func argumentsThatCannotBe() async throws {
+            let emulator = try Emulator()
+            let client = try emulator.client()
+            let source = try Source([1])
+            let folder = try await failure { try client.makeUpload(of: source, as: "a", in: -1) }
+            #expect(folder.message.contains("folder is -1; "), "\(folder)")
+            let key = try await failure {
+                try client.makeUpload(of: source, as: "a", options: UploadOptions(resumeKey: ""))
+            }
+            #expect(key.message.contains("resumeKey is empty"), "\(key)")
+            let created = try await failure { try await client.create("a", in: -1, etag: md5([1]), size: 1) }
+            #expect(created.message.contains("folder"), "\(created)")
+        }
+
+        /// Zero and nothing, where they mean something.
+        @Test func nothingAtAll() async throws {
+            let emulator = try Emulator()
+            var configuration = emulator.configuration()
+            (configuration.slicesInFlight, configuration.bytesPerSecond, configuration.userAgent) = (0, 0, "")
+            try await Client(configuration).upload(file: emulator.file(fiveSlices))
+            #expect(emulator.holds(fiveSlices, "film.mkv"))
+            let agents = Set(try await emulator.requests().filter { $0.endpoint != nil }.map { $0.user_agent ?? "" })
+            #expect(agents == [""])
+            struct Down: Transport {
+                let times = Counter()
+                func send(_ request: TransportRequest) async throws -> TransportResponse {
+                    _ = times.next()
+                    throw Pan123Error(.network, "down")
+                }
+            }
+            let down = Down()
+            (configuration.retryFor, configuration.transports) = (.zero, [down])
+            let client = try Client(configuration)
+            let error = try await failure { try await client.upload(Source([1]), as: "a") }
+            #expect(error.kind == .network && down.times.next() == 2, "\(error)")
         }
     }
 

@@ -74,6 +74,8 @@ extension Tests {
                 let client = try emulator.client()
                 let paused = try await pausedUpload(client)
                 let new = try client.makeUpload(of: Source([1, 2, 3]), as: "new")
+                let cancelled = try client.makeUpload(of: Source([1, 2, 3]), as: "cancelled")
+                cancelled.cancel()
                 let sequences = [paused, new].map { ($0.events, $0.progressUpdates) }
                 try await client.shutdown(cancel: cancel)
                 for (events, updates) in sequences {
@@ -81,10 +83,13 @@ extension Tests {
                     for await _ in updates {}
                 }
                 for upload in [paused, new] {
-                    await #expect(throws: Pan123Error.self) { try await upload.value }
-                    #expect(throws: Pan123Error.self) { try upload.start() }
+                    let (value, start) = (try await failure { try await upload.value }, try await failure { try upload.start() })
+                    let stopped: Pan123Error.Kind = upload === new ? .shutDown : cancel ? .cancelled : .paused
+                    #expect(value.kind == stopped && start.kind == .shutDown, "\(value.kind): \(value), \(start.kind): \(start)")
                     for await _ in upload.events {}
                 }
+                let earlier = try await failure { try await cancelled.value }
+                #expect(earlier.kind == .cancelled, "\(earlier.kind): \(earlier)")
             }
         }
 

@@ -23,6 +23,8 @@ extension Tests {
             try FileManager.default.createSymbolicLink(at: link, withDestinationURL: root)
             try Data(manifest.utf8).write(to: program.appendingPathComponent("Package.swift"))
             try Data(main.utf8).write(to: sources.appendingPathComponent("main.swift"))
+            let errors = "import Pan123\n" + (try code(in: readme, after: "## Errors"))
+            try Data(errors.utf8).write(to: sources.appendingPathComponent("errors.swift"))
 
             let emulator = try Emulator()
             let file = try emulator.file(fiveSlices)
