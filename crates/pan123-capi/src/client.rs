@@ -59,7 +59,7 @@ pub(crate) struct Core {
     pub(crate) source_limit: Duration,
     pub(crate) progress_every: Duration,
     pub(crate) next_upload: AtomicU64,
-    /// Sources that may be looked at before their upload begins, each on a thread.
+    /// Files that may be looked at before their upload begins, each on a thread.
     pub(crate) opens: Semaphore,
     uploads: Mutex<Vec<Weak<Upload>>>,
     /// Calls and uploads under way.
@@ -73,7 +73,7 @@ pub(crate) struct Core {
     own_runtime: Mutex<Option<Runtime>>,
 }
 
-/// Sources that are looked at, at a time.
+/// Files that are looked at, at a time.
 const OPENS_MAX: usize = 32;
 
 /// Where unfinished uploads are remembered.

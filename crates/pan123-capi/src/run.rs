@@ -120,7 +120,7 @@ async fn drive(upload: Arc<Upload>, reading: Reading, requested: Cancel) -> Resu
 async fn open(upload: &Arc<Upload>, reading: &Reading) -> Result<pan123_upload::Upload, Fault> {
     let (of, reading) = (upload.clone(), reading.clone());
     // Never closed, so there is always one in the end.
-    let _permit = upload.core.opens.acquire().await;
+    let _permit = if of.given.may_hang() { None } else { upload.core.opens.acquire().await.ok() };
     let opened = upload.core.calls.call(move || {
         let weak = Arc::downgrade(&of);
         let warn: Warn = Arc::new(move |text| {

@@ -216,6 +216,11 @@ impl Given {
         }
     }
 
+    /// Whether it is code of the host's, which may hang.
+    pub(crate) fn may_hang(&self) -> bool {
+        matches!(self, Self::Host { .. })
+    }
+
     /// The source as the engine wants it.
     pub(crate) fn open(&self, reading: &Reading) -> Source {
         match self {
@@ -286,6 +291,10 @@ impl SourceRead for Named {
 
     fn identity(&self) -> io::Result<Identity> {
         self.source.identity()
+    }
+
+    fn may_hang(&self) -> bool {
+        self.source.may_hang()
     }
 
     fn describe(&self) -> String {

@@ -36,8 +36,8 @@ pub const BASE_URL: &str = "https://open-api.123pan.com";
 /// One account of the service. Cheap to clone; the clones share limits, connections and tokens.
 ///
 /// Its futures run on any tokio runtime, of the caller's choosing. However many uploads are started at once, it has a
-/// bounded number of requests, threads and logs under way: see [`ClientBuilder::parallel`]; 32 sources are hashed at a
-/// time, 256 uploads have a log in their [`ResumeStore`] open, and 64 single calls are under way. What is more waits,
+/// bounded number of requests, threads and logs under way: see [`ClientBuilder::parallel`]; 32 files and pieces of memory are hashed at
+/// a time, 256 uploads have a log in their [`ResumeStore`] open, and 64 single calls are under way. What is more waits,
 /// and can be stopped while it does.
 #[derive(Clone, Debug)]
 pub struct Client(pub(crate) Arc<Shared>);
@@ -51,7 +51,7 @@ pub(crate) struct Shared {
     turns: Arc<Turns>,
     /// Single calls, beside uploads, that may be under way.
     single_calls: Semaphore,
-    /// Sources that may be hashed at a time.
+    /// Sources that cannot hang and may be hashed at a time.
     pub(crate) hashes: Semaphore,
     /// Uploads that may have a log open which takes a thread and a descriptor.
     pub(crate) logs: Arc<Semaphore>,

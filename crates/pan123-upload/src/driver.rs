@@ -189,7 +189,7 @@ impl Driver {
         let shared = self.shared.clone();
         self.hashing = Some(Box::pin(async move {
             // Never closed, so there is always one in the end.
-            let _permit = shared.hashes.acquire().await;
+            let _permit = if source.may_hang() { None } else { shared.hashes.acquire().await.ok() };
             hashing::hash(cache, source, identity, slice_size, progress).await
         }));
     }

@@ -40,6 +40,12 @@ pub trait SourceRead: ReadAt {
         false
     }
 
+    /// Whether a read may take as long as somebody else's code likes. How many sources of which none does are hashed at a
+    /// time is bounded; the others each have a thread, so that one that hangs holds up nobody.
+    fn may_hang(&self) -> bool {
+        true
+    }
+
     /// What names this source in another run of the program, so that an upload can be resumed.
     /// `None`: it cannot.
     fn resume_name(&self) -> Option<String> {
@@ -197,6 +203,10 @@ impl SourceRead for Source {
         self.inner.is_waiting()
     }
 
+    fn may_hang(&self) -> bool {
+        self.inner.may_hang()
+    }
+
     fn describe(&self) -> String {
         self.inner.describe()
     }
@@ -249,6 +259,10 @@ impl SourceRead for MemorySource {
 
     fn identity(&self) -> io::Result<Identity> {
         Ok(Identity { size: self.size(), mtime_ns: 0, ctime_ns: 0, inode: 0, device: 0 })
+    }
+
+    fn may_hang(&self) -> bool {
+        false
     }
 
     fn describe(&self) -> String {

@@ -121,6 +121,10 @@ impl SourceRead for FileSource {
         Ok(if (named.inode, named.device) == (open.inode, open.device) { open } else { named })
     }
 
+    fn may_hang(&self) -> bool {
+        false
+    }
+
     fn describe(&self) -> String {
         self.path.display().to_string()
     }
