@@ -142,6 +142,9 @@ fn unfinished(bench: &Bench, name: &str, slices: u64, done: u32) -> String {
     let path = bench.file(name, slices * SLICE, slices);
     let mut running = Running::start(&mut bench.program(&["upload", "--json", &path]));
     assert!(running.line(|line| line["event"] == "slice" && line["done"] == done).is_some());
+    // The journal has a thread of its own, which may come to a slice after it was told.
+    let is_written = || listed(bench).iter().any(|line| line["path"] == path && line["slices_done"] == done);
+    assert!((0..1000).any(|_| is_written()), "the journal has {:?}", listed(bench));
     running.kill();
     bench.script(vec![]);
     path
