@@ -144,8 +144,8 @@ pub(crate) fn run(input: &[u8]) {
         }
     };
     told(status, err);
-    // A context is let go of once if the table could be read that far, and never if not.
-    let head_len = size_of::<pan123_vtable>();
+    // A context is let go of once if the table could be read so far that it says how, and never if not.
+    let head_len = std::mem::offset_of!(pan123_vtable, extension);
     let ours = [
         size_of::<pan123_source_vtable>(),
         size_of::<pan123_transport_vtable>(),

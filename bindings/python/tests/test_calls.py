@@ -117,7 +117,7 @@ def test_no_copies(client: pan123.Client) -> None:
 
 def test_gives_up_with_a_retryable_error(emulate: Callable[..., Emulator]) -> None:
     emulator = emulate(faults={"faults": [{"on": "create", "do": "reset"}]})
-    with pan123.Client(**emulator.options(retry_for=0.2)) as client:
+    with pan123.Client(**emulator.options(retry_for=2)) as client:
         with pytest.raises(pan123.NetworkError) as caught:
             client.upload(DATA, name="a")
     assert caught.value.retryable and caught.value.attempts and caught.value.attempts > 1

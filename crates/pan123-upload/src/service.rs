@@ -27,7 +27,7 @@ use crate::{
     error::{Error, ErrorKind},
     renewals::Renewals,
     source::Source,
-    token::{Token, TokenProvider},
+    token::{NoOther, Token, TokenProvider},
 };
 
 /// Sends one request at a time to one account of the service.
@@ -222,7 +222,7 @@ impl Service {
         let mut is_new = false;
         loop {
             let response = self.send(endpoint, server, payload, &token).await?;
-            let refusal = match read(&response, decode, &token) {
+            let mut refusal = match read(&response, decode, &token) {
                 Err(failure) if failure.class == Class::Auth => failure,
                 result => {
                     if result.is_ok() {
@@ -241,9 +241,14 @@ impl Service {
             token = token.with_refused_by(Some(endpoint));
             token = match self.tokens.get(Some(&token)).await {
                 Ok(renewed) => renewed,
-                // The words are the service's, and why there is no other token goes with what to do.
+                // That there is no other token is only half of it. Why goes with what to do, unless somebody else's code
+                // has its own words for it.
                 Err(error) if error.class().is_none() && error.kind() == ErrorKind::Login => {
-                    return Err(Error::from(refusal).with_advice(error.advice()));
+                    if NoOther::is_behind(&error) {
+                        return Err(Error::from(refusal).with_advice(error.advice()));
+                    }
+                    refusal.message = format!("{}; the service said: {}", error.message(), refusal.message);
+                    return Err(refusal.into());
                 }
                 Err(error) => return Err(error),
             };

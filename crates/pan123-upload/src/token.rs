@@ -122,6 +122,24 @@ pub trait TokenProvider: Send + Sync + fmt::Debug {
     }
 }
 
+/// Behind an error of a provider of ours that has no other token, whose advice says why.
+#[derive(Debug)]
+pub(crate) struct NoOther;
+
+impl NoOther {
+    pub(crate) fn is_behind(error: &Error) -> bool {
+        std::error::Error::source(error).is_some_and(|cause| cause.is::<Self>())
+    }
+}
+
+impl fmt::Display for NoOther {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is no other token")
+    }
+}
+
+impl std::error::Error for NoOther {}
+
 /// One ready-made token. When the service refuses it, there is no other.
 #[derive(Clone, Debug)]
 pub struct StaticToken(Token);
@@ -141,7 +159,8 @@ impl TokenProvider for StaticToken {
                 "token",
                 "the service refused the access token, and there is no way to renew it",
             )
-            .with_advice("Get a new access token, or give the client id and secret instead.")),
+            .with_advice("Get a new access token, or give the client id and secret instead.")
+            .with_source(NoOther)),
             _ => Ok(self.0.clone()),
         };
         Box::pin(async { answer })

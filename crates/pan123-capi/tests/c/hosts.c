@@ -69,7 +69,10 @@ static pan123_status inner_send(uintptr_t ctx, pan123_http *x, pan123_error **er
     for (size_t i = 0; (name = pan123_http_header(x, 0, i, &value)); i++) found |= !strcmp(name, "X-Layer");
     CHECK(found);
     /* The body can be looked at before it goes, at any place. */
-    CHECK(pan123_http_read_body(x, 0, some, sizeof some, &n, err) == PAN123_OK);
+    status = pan123_http_read_body(x, 0, some, sizeof some, &n, err);
+    /* The upload that it is for may be cancelled at any time. */
+    if (status == PAN123_E_CANCELLED) return status;
+    CHECK(status == PAN123_OK);
     CHECK((int64_t)n == (pan123_http_i64(x, PAN123_F_BODY_LEN, -1) < 64 ? pan123_http_i64(x, PAN123_F_BODY_LEN, -1) : 64));
     CHECK(pan123_http_i64(x, PAN123_F_HTTP_STATUS, -1) == -1);
     if (strstr(pan123_http_str(x, PAN123_F_URL, &n), "/slice")) {

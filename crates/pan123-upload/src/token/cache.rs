@@ -260,7 +260,9 @@ impl Saved {
                 let advice = format!(
                     "Check that the account may use the service and that nothing else logs in with the same client id; then run the same command again: {why}."
                 );
-                Err(Error::new(ErrorKind::Login, "token", why).with_advice(advice))
+                Err(Error::new(ErrorKind::Login, "token", why)
+                    .with_advice(advice)
+                    .with_source(super::NoOther))
             }
             _ => Ok(()),
         }
