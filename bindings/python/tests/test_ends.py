@@ -41,7 +41,8 @@ def test_upload_that_is_over_holds_no_file(emulate: Callable[..., Emulator], tmp
         uploads = []
         for path in paths:
             uploads.append(client.start_upload(path))
-            assert descriptors(str(folder)) <= 128
+            # 128 stay open; a file that is just being read is opened before another one is closed for it.
+            assert descriptors(str(folder)) <= 128 + 32
         assert [upload.wait().size for upload in uploads] == [len(path.name) for path in paths]
         until(lambda: descriptors(str(folder)) == 0, "the files are closed")
         assert uploads[0].progress().stage is pan123.Stage.DONE and uploads[0].progress().bytes_sent == 1
