@@ -40,7 +40,8 @@ func descriptors(t *testing.T) {
 		u, err := c.Start(t.Context(), pan123.File(small(i)), 0, fmt.Sprint(i))
 		check(t, err)
 		uploads = append(uploads, u)
-		if open := descriptorsTo(dir); open > 128 {
+		// 128 stay open; a file that is just being read is opened before another one is closed for it.
+		if open := descriptorsTo(dir); open > 128+32 {
 			t.Fatalf("%d files are open, when %d uploads were started", open, i+1)
 		}
 	}
