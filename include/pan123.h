@@ -188,7 +188,8 @@
 
 /**
  * Upload, string: what names a source of your own in another run of the program, so that the store can resume it.
- * Files on disk have their path for that.
+ * Files on disk have their path for that. A source without an `identity` is hashed again in that run, and if it holds
+ * other bytes by then, the upload starts over.
  */
 #define PAN123_OPT_RESUME_KEY 1010
 
@@ -1818,7 +1819,8 @@ pan123_status pan123_upload_new(pan123_client *c,
 /**
  * Makes an upload that goes on where another one stopped, perhaps in another process: `state` is `PAN123_F_STATE` of
  * `pan123_upload_export`, and says where the file goes. `s` must be the same source in the same state; if it is not, the
- * upload starts over, and says so in an event. Of `o`, `PAN123_OPT_RESUME_KEY` counts.
+ * upload starts over, and says so in an event. A source without an `identity`, or of bytes in memory, is read once more
+ * to see that; one with an identity is not. Of `o`, `PAN123_OPT_RESUME_KEY` counts.
  *
  * Returns as `pan123_upload_new`; `PAN123_E_INVALID_ARGUMENT` for a state that cannot be read or belongs to another
  * service; `PAN123_E_SOURCE_CHANGED` if the source has another size.

@@ -102,7 +102,8 @@ pub const PAN123_OPT_PROXY: u32 = 1008;
 /// Client, string: PEM file with certificates to trust besides the system's.
 pub const PAN123_OPT_CA_FILE: u32 = 1009;
 /// Upload, string: what names a source of your own in another run of the program, so that the store can resume it.
-/// Files on disk have their path for that.
+/// Files on disk have their path for that. A source without an `identity` is hashed again in that run, and if it holds
+/// other bytes by then, the upload starts over.
 pub const PAN123_OPT_RESUME_KEY: u32 = 1010;
 /// Client, string: an OAuth2 refresh token, with the client id and secret of an app. Needs `PAN123_OPT_TOKEN_CACHE`, which
 /// keeps the token that comes in its place each time: it works once. All processes of an account name the same

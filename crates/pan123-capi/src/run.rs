@@ -73,7 +73,7 @@ fn count(upload: &Upload, time: Duration) {
 async fn drive(upload: Arc<Upload>, reading: Reading, requested: Cancel) -> Result<Fields, Fault> {
     let engine = open(&upload, &reading).await?;
     if let Some(earlier) = lock(&upload.engine).replace(engine.clone()) {
-        engine.goes_on_from(&earlier.progress());
+        engine.goes_on_from(&earlier);
     }
     lock(&upload.spent).has_all = false;
     let mut events = engine.events();

@@ -125,7 +125,7 @@ impl Uploader for Fixed {
                 self.in_flight -= u32::from(simple.flights.contains_key(&id));
                 simple.failed(now, id, failure);
             }
-            Input::SourceFailed(_) | Input::SourceDiffers(_) | Input::Moved { .. } | Input::Stop(_) => {}
+            Input::SourceFailed(_) | Input::Moved { .. } | Input::Stop(_) => {}
         }
         if simple.over {
             self.in_flight -= simple.flights.len() as u32;

@@ -46,15 +46,12 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Arc<Job>, mut stop: Stopping) 
     };
     let (policy, seed) = (shared.policy.clone(), fastrand::u64(..));
     let mut upload = machine::Upload::resume(job.spec.clone(), policy, seed, shared.now(), &records);
+    let earlier = upload.is_over();
     if !job.identity.tells() {
-        upload.doubt_digests();
+        upload.doubt_source(job.etag.get().copied());
     }
     if upload.digests_known() {
         job.counters.hashed(job.spec.size);
-    }
-    let earlier = upload.is_over();
-    if earlier {
-        tracing::info!("{}: an earlier run uploaded it", job.spec.filename);
     }
     let driver = Driver {
         upload,
@@ -199,6 +196,7 @@ impl Driver {
         match result {
             Ok(digests) => {
                 self.job.counters.hashed(self.job.spec.size);
+                self.job.etag.get_or_init(|| digests.etag);
                 self.tell(Input::Hashed(digests));
             }
             Err(error) => self.source_failed(error),
@@ -294,12 +292,6 @@ impl Driver {
 
     fn source_differs(&mut self, slice: Slice, error: Error) {
         let (source, no) = (self.job.source.describe(), slice.no);
-        if self.upload.doubts_digests() {
-            let words =
-                format!("{source} is not what was saved of it: slice {no} has another MD5 than it had then");
-            let failure = Failure::local(Endpoint::Slice, Class::Source, words);
-            return self.tell(Input::SourceDiffers(failure));
-        }
         let words = format!("{source} is not what was hashed: slice {no} has another MD5 than it had then");
         self.source_failed(changed(error.step(), words).with_slice_no(no).with_source(error));
     }
@@ -344,7 +336,10 @@ impl Driver {
                 tracing::warn!(step, slice_no, attempt, wait_ms, "{reason}");
             }
             Event::Parallel { slices, reason } => tracing::debug!(slices, "{reason}"),
-            Event::Restart { reason } => tracing::warn!("starting over from create: {reason}"),
+            Event::Restart { reason } => {
+                self.earlier = false;
+                tracing::warn!("starting over from create: {reason}");
+            }
             _ => {}
         }
         self.report();
@@ -419,6 +414,9 @@ impl Driver {
     fn result(&mut self, outcome: Outcome) -> Result<Uploaded, Error> {
         match outcome {
             Outcome::Completed(done) => {
+                if self.earlier {
+                    tracing::info!("{}: an earlier run uploaded it", self.job.spec.filename);
+                }
                 let size = self.job.spec.size;
                 self.job.counters.hashed(size);
                 self.job.counters.sent(None, size, 0);

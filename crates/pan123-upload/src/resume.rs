@@ -137,6 +137,10 @@ impl Resume {
     /// Adds a record. Await what is returned to know that it outlives this process, and with `durable` a power
     /// cut; or that it cannot be kept.
     pub(crate) fn save(&mut self, record: &Record, durable: bool) -> impl Future<Output = ()> + use<> {
+        if self.told {
+            // Nothing is read of a log after that.
+            drop(self.forget());
+        }
         self.held.extend(journal::encode_record(record));
         // Digests alone are no reason to touch the disk: the upload may yet need no second request.
         let hold = !self.begun && matches!(record, Record::Hashed(_));

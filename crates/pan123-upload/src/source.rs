@@ -26,6 +26,9 @@ pub trait SourceRead: ReadAt {
 
     /// The source's state right now. May block.
     ///
+    /// One that tells nothing but the size (zeros for the rest) means that another run, which goes on with an upload,
+    /// hashes the source again to see that it is the same.
+    ///
     /// # Errors
     ///
     /// [`io::ErrorKind::NotFound`] when the source is gone; otherwise whatever the storage says.

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -92,6 +92,8 @@ pub(crate) struct Job {
     /// Where this upload is remembered, if not where the client's are.
     pub(crate) store: Option<Arc<dyn ResumeStore>>,
     pub(crate) counters: Counters,
+    /// Of the source, once this process has hashed it.
+    pub(crate) etag: OnceLock<Md5>,
     /// File bytes that connections have taken, those sent again included.
     pub(crate) bytes_handed: AtomicU64,
     pub(crate) watchers: Mutex<Vec<mpsc::UnboundedSender<Event>>>,
@@ -133,6 +135,7 @@ impl Upload {
             spec: UploadSpec { parent_id, filename, contain_dir, duplicate, size },
             store,
             counters: Counters::new(size),
+            etag: OnceLock::new(),
             bytes_handed: AtomicU64::new(0),
             watchers: Mutex::default(),
         };
@@ -192,9 +195,13 @@ impl Upload {
         self.0.job.counters.snapshot()
     }
 
-    /// Takes over the figures of an earlier, paused run of the same upload, so that those of both together never fall.
-    pub fn goes_on_from(&self, earlier: &Progress) {
-        self.0.job.counters.raise(earlier);
+    /// Takes over from an earlier run of the same upload, of the same source, in this process that it was paused: the
+    /// figures of both together never fall, and a source without an identity is not read again to see that it is the same.
+    pub fn goes_on_from(&self, earlier: &Self) {
+        self.0.job.counters.raise(&earlier.progress());
+        if let Some(etag) = earlier.0.job.etag.get() {
+            self.0.job.etag.get_or_init(|| *etag);
+        }
     }
 
     /// File bytes handed to connections so far, those sent again included; also of an upload that was stopped.

@@ -18,7 +18,7 @@ use pan123_upload::{
     ErrorKind, Identity, Source, SourceRead, Target,
     proto::{
         Endpoint,
-        machine::{Event, Parallel},
+        machine::{Duplicate, Event, Parallel},
     },
     transport::ReadAt,
 };
@@ -86,54 +86,146 @@ fn damaged() -> Action {
     }
 }
 
+/// Where the first bytes may be, so that the others take their place.
+fn target() -> Target {
+    Target { duplicate: Some(Duplicate::Overwrite), ..Target::root("f") }
+}
+
 /// An upload of ten slices, of which the service takes those before the sixth.
 async fn interrupted(bench: &Bench, data: &[u8]) {
     let fault =
         Fault::new(Endpoint::Slice, Action::Status { status: 500, body: String::new(), retry_after: None });
     bench.script(vec![fault.slices(6..=10)]);
     let builder = bench.builder().parallel(Parallel::Exactly(1)).retry_for(Duration::ZERO);
-    let upload = builder.build().unwrap().upload(Named::source(data).0, Target::root("f")).unwrap();
+    let upload = builder.build().unwrap().upload(Named::source(data).0, target()).unwrap();
     let error = upload.wait().await.unwrap_err();
     assert!(error.is_resumable() && bench.requests(Endpoint::Slice).len() == 6, "{error:?}");
     bench.script(vec![]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn saved_digests_of_other_bytes_are_found_out_and_the_upload_starts_over() {
-    let bench = Bench::new();
-    let data = bytes(10 * SLICE, 1);
-    interrupted(&bench, &data).await;
-    let mut other = data.clone();
-    other[8 * SLICE as usize] ^= 1;
-    let upload = bench.client().upload(Named::source(&other).0, Target::root("f")).unwrap();
+/// An upload of which the service has every slice, and has not said that it is complete.
+async fn not_completed(bench: &Bench, data: &[u8]) {
+    let busy = Action::Status { status: 500, body: String::new(), retry_after: None };
+    bench.script(vec![Fault::new(Endpoint::Complete, busy)]);
+    let client = bench.builder().retry_for(Duration::ZERO).build().unwrap();
+    let error = client.upload(Named::source(data).0, target()).unwrap().wait().await.unwrap_err();
+    assert!(error.is_resumable() && error.step() == "upload_complete", "{error:?}");
+    bench.script(vec![]);
+}
+
+/// An upload that went well, in a process that ended before anybody was told.
+async fn untold(bench: &Bench, data: &[u8]) {
+    let upload = bench.client().upload(Named::source(data).0, target()).unwrap();
+    upload.outcome().await.unwrap();
+}
+
+/// Uploads other bytes to where `before` was meant to go, and expects them to be stored, after a restart.
+async fn expect_other(bench: &Bench, other: &[u8], what: &str) {
+    let upload = bench.client().upload(Named::source(other).0, target()).unwrap();
     let mut events = upload.events();
-    let done = upload.wait().await.unwrap();
-    assert_eq!(done.size, 10 * SLICE);
-    assert!(bench.stored("f").unwrap() == other, "what the source has now");
+    let done = upload.wait().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    assert!(!done.earlier, "{what}");
+    assert!(bench.stored("f").unwrap() == other, "{what}: what the source has now");
     let mut restarts = Vec::new();
     while let Some(event) = events.recv().await {
         if let Event::Restart { reason } = event {
             restarts.push(reason);
         }
     }
-    assert!(matches!(&restarts[..], [reason] if reason.contains("slice 9")), "{restarts:?}");
-    assert_eq!(bench.requests(Endpoint::Create).len(), 2);
+    assert!(matches!(&restarts[..], [reason] if reason.contains("etag")), "{what}: {restarts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn saved_digests_of_the_same_bytes_are_not_made_again() {
+async fn saved_digests_of_other_bytes_are_found_out_and_the_upload_starts_over() {
+    let data = bytes(10 * SLICE, 1);
+    // A slice that the service has, and one that it lacks.
+    for slice in [0, 8] {
+        let mut other = data.clone();
+        other[slice * SLICE as usize] ^= 1;
+        let bench = Bench::new();
+        interrupted(&bench, &data).await;
+        expect_other(&bench, &other, "interrupted").await;
+        let bench = Bench::new();
+        not_completed(&bench, &data).await;
+        expect_other(&bench, &other, "not completed").await;
+        let bench = Bench::new();
+        untold(&bench, &data).await;
+        expect_other(&bench, &other, "untold").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_over_that_ends_early_leaves_nothing_of_the_other_bytes_behind() {
+    let (data, other) = (bytes(10 * SLICE, 1), bytes(10 * SLICE, 2));
+    let bench = Bench::new();
+    untold(&bench, &data).await;
+    let busy = Action::Status { status: 500, body: String::new(), retry_after: None };
+    bench.script(vec![Fault::new(Endpoint::Slice, busy)]);
+    let client = bench.builder().retry_for(Duration::ZERO).build().unwrap();
+    client.upload(Named::source(&other).0, target()).unwrap().wait().await.unwrap_err();
+    bench.script(vec![]);
+    let creates = bench.requests(Endpoint::Create).len();
+    bench.client().upload(Named::source(&other).0, target()).unwrap().wait().await.unwrap();
+    assert!(bench.stored("f").unwrap() == other);
+    assert_eq!(bench.requests(Endpoint::Create).len(), creates, "it goes on from the second run");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_bytes_are_read_once_more_and_nothing_is_sent_again() {
     let bench = Bench::new();
     let data = bytes(10 * SLICE, 1);
     interrupted(&bench, &data).await;
-    // A slice is damaged on its way: that is no reason to think of another source.
-    bench.script(vec![Fault { times: Some(1), ..Fault::new(Endpoint::Slice, damaged()) }]);
     let (source, read) = Named::source(&data);
-    let upload = bench.client().upload(source, Target::root("f")).unwrap();
+    let upload = bench.client().upload(source, target()).unwrap();
+    let mut events = upload.events();
     upload.wait().await.unwrap();
     assert!(bench.stored("f").unwrap() == data);
     assert_eq!(bench.requests(Endpoint::Create).len(), 1);
-    let read = read.load(Ordering::Relaxed);
-    assert!(read <= 7 * SLICE, "five slices, and at most the damaged one twice more: {read} bytes");
+    assert_eq!(bench.requests(Endpoint::Slice).len(), 6 + 5);
+    assert_eq!(read.load(Ordering::Relaxed), (10 + 5) * SLICE);
+    while let Some(event) = events.recv().await {
+        assert!(!matches!(event, Event::Restart { .. }), "{event:?}");
+    }
+    let bench = Bench::new();
+    untold(&bench, &data).await;
+    let upload = bench.client().upload(Named::source(&data).0, target()).unwrap();
+    assert!(upload.wait().await.unwrap().earlier);
+    assert_eq!(bench.requests(Endpoint::Create).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_goes_on_in_the_same_process_does_not_read_the_source_again() {
+    let bench = Bench::new();
+    let data = bytes(10 * SLICE, 1);
+    bench.script(vec![Fault::new(Endpoint::Slice, Action::Hang).slices(6..=10)]);
+    let client = bench.builder().parallel(Parallel::Exactly(1)).build().unwrap();
+    let (source, read) = Named::source(&data);
+    let first = client.upload(source.clone(), target()).unwrap();
+    let mut events = first.events();
+    first.start();
+    while !matches!(events.recv().await.unwrap(), Event::Slice { done: 5, .. }) {}
+    first.pause();
+    first.wait().await.unwrap_err();
+    let before = first.progress();
+    assert!(before.slices_done == 5 && before.bytes_hashed == 10 * SLICE, "{before:?}");
+    bench.script(vec![]);
+    let read_before = read.load(Ordering::Relaxed);
+    let second = client.upload(source, target()).unwrap();
+    second.goes_on_from(&first);
+    assert_eq!(second.progress(), before, "before it was started");
+    second.wait().await.unwrap();
+    assert!(bench.stored("f").unwrap() == data);
+    assert_eq!(read.load(Ordering::Relaxed) - read_before, 5 * SLICE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slice_that_is_damaged_on_its_way_is_no_reason_to_think_of_another_source() {
+    let bench = Bench::new();
+    let data = bytes(10 * SLICE, 1);
+    bench.script(vec![Fault { times: Some(1), ..Fault::new(Endpoint::Slice, damaged()) }]);
+    bench.client().upload(Named::source(&data).0, target()).unwrap().wait().await.unwrap();
+    assert!(bench.stored("f").unwrap() == data);
+    assert_eq!(bench.requests(Endpoint::Create).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +236,7 @@ async fn an_upload_that_forgets_starts_over_with_digests_of_what_is_there() {
     let created = bench.requests(Endpoint::Slice)[0].preupload_id.clone().unwrap();
     bench.emulator.forget_upload(&created).unwrap();
     let other = bytes(10 * SLICE, 2);
-    bench.client().upload(Named::source(&other).0, Target::root("f")).unwrap().wait().await.unwrap();
+    bench.client().upload(Named::source(&other).0, target()).unwrap().wait().await.unwrap();
     assert!(bench.stored("f").unwrap() == other);
 }
 
@@ -153,7 +245,7 @@ async fn bytes_that_change_after_they_were_hashed_are_a_source_that_changed() {
     let bench = Bench::with(|options| options.slice_size = 16 << 20);
     let (first, then) = (bytes(50_000, 1), bytes(50_000, 2));
     let (source, _) = Named::turning(&first, &then, 50_000);
-    let error = bench.client().upload(source, Target::root("f")).unwrap().wait().await.unwrap_err();
+    let error = bench.client().upload(source, target()).unwrap().wait().await.unwrap_err();
     assert_eq!((error.kind(), error.slice_no()), (ErrorKind::SourceChanged, Some(1)), "{error:?}");
     assert!(error.to_string().contains("is not what was hashed"), "{error}");
     assert_eq!(bench.requests(Endpoint::Slice).len(), 1);

@@ -355,22 +355,16 @@ impl Upload {
             return self.fail(now, link, end, failure, slice_no, attempts);
         }
         self.restarts.push(failure.class);
-        self.begin_again(now, link, &failure, rehash);
+        self.begin_again(now, link, failure.to_string(), rehash);
     }
 
-    /// The digests are those of another source: what was done by them is void.
-    pub(super) fn start_anew(&mut self, now: Duration, link: &mut Link, failure: Failure) {
-        self.begin_again(now, link, &failure, true);
-    }
-
-    fn begin_again(&mut self, now: Duration, link: &mut Link, failure: &Failure, rehash: bool) {
+    pub(super) fn begin_again(&mut self, now: Duration, link: &mut Link, reason: String, rehash: bool) {
         self.abort_all(now, link);
         let slice_size =
             self.digests.as_ref().map_or(crate::SLICE_SIZE_ASSUMED, |digests| digests.slice_size);
-        let rehash = self.forget_doubtful() || rehash;
         self.remote = None;
         self.save(Record::Restarted, true);
-        self.tell(Event::Restart { reason: failure.to_string() });
+        self.tell(Event::Restart { reason });
         self.step = if rehash {
             Step::Hash { slice_size, again: true, asked: false }
         } else {

@@ -130,9 +130,6 @@ pub enum Input {
     Hashed(Digests),
     /// The source cannot be read, or is not what it was. Ends the upload.
     SourceFailed(Failure),
-    /// A slice that the service refused has other bytes than its digest says. Ends the upload, unless the digest is
-    /// [in doubt](super::Upload::doubt_digests): then it starts over with new ones.
-    SourceDiffers(Failure),
     /// A request was answered with what was hoped for.
     Replied {
         /// The try.

@@ -11,7 +11,7 @@ use super::{
         Action, Call, Digests, Event, FailedKind, Input, Outcome, Record, Stage, Stop, TryId, UploadSpec,
     },
 };
-use crate::{Class, Endpoint, Failure, SLICE_SIZE_ASSUMED, Slice, SlicePlan};
+use crate::{Class, Endpoint, Failure, Md5, SLICE_SIZE_ASSUMED, Slice, SlicePlan};
 
 /// The upload of one file, from its digests to its file id.
 ///
@@ -24,8 +24,8 @@ pub struct Upload {
     pub(super) policy: Policy,
     pub(super) step: Step,
     pub(super) digests: Option<Digests>,
-    /// The digests were saved by an earlier run, and nothing tells whether the source is the same.
-    doubts_digests: bool,
+    /// What an earlier run left, as long as nothing tells whether the source is the same.
+    doubted: Option<Doubted>,
     pub(super) remote: Option<Remote>,
     /// Since when nothing has got through: the first failure after the last thing that did.
     pub(super) failing_since: Option<Duration>,
@@ -54,6 +54,14 @@ pub struct Upload {
     pub(super) out: VecDeque<Action>,
     stage: Option<Stage>,
     parallel_told: u32,
+}
+
+/// What is left to do for a source with this etag.
+#[derive(Debug)]
+struct Doubted {
+    etag: Md5,
+    step: Step,
+    out: VecDeque<Action>,
 }
 
 /// What the service knows of this upload.
@@ -126,7 +134,7 @@ impl Upload {
             policy,
             step: Step::Hash { slice_size: SLICE_SIZE_ASSUMED, again: false, asked: false },
             digests: None,
-            doubts_digests: false,
+            doubted: None,
             remote: None,
             failing_since: None,
             throttled_since: None,
@@ -173,7 +181,7 @@ impl Upload {
                 Record::Completing => completing = true,
                 Record::Restarted => {
                     upload.remote = None;
-                    completing = false;
+                    (completing, completed) = (false, None);
                 }
                 Record::Done(done) => completed = Some(done.clone()),
             }
@@ -279,10 +287,8 @@ impl Upload {
             return;
         }
         match input {
-            Input::Hashed(digests) => self.hashed(now, digests),
+            Input::Hashed(digests) => self.hashed(now, link, digests),
             Input::SourceFailed(failure) => self.fail(now, link, FailedKind::Source, failure, None, 1),
-            Input::SourceDiffers(failure) if self.doubts_digests => self.start_anew(now, link, failure),
-            Input::SourceDiffers(failure) => self.fail(now, link, FailedKind::Source, failure, None, 1),
             Input::Moved { id, sent } => self.moved(now, link, id, sent),
             Input::Replied { id, reply } => self.replied(now, link, id, reply),
             Input::Failed { id, failure, sent } => self.failed(now, link, id, failure, sent),
@@ -297,27 +303,25 @@ impl Upload {
 
     /// The digests are known, so nothing has to be hashed to go on.
     pub fn digests_known(&self) -> bool {
-        self.digests.is_some()
+        self.digests.is_some() && self.doubted.is_none()
     }
 
-    /// Says that the digests of an earlier run may be those of another source. They are used as long as the service takes
-    /// slices by them, and not once it starts over.
-    pub fn doubt_digests(&mut self) {
-        self.doubts_digests = self.digests.is_some();
-    }
-
-    /// Whether the digests are in doubt; see [`doubt_digests`](Self::doubt_digests).
-    pub fn doubts_digests(&self) -> bool {
-        self.doubts_digests
-    }
-
-    /// Forgets digests that are in doubt. `true` if there were any.
-    pub(super) fn forget_doubtful(&mut self) -> bool {
-        let forgets = std::mem::take(&mut self.doubts_digests);
-        if forgets {
-            self.digests = None;
+    /// Says that nothing tells whether the source is still the one of the earlier run, except for its etag if that is
+    /// known to be this one. Without it the source is hashed again before anything that the earlier run left is used,
+    /// its result included; if it turns out to be another source, the upload starts over.
+    pub fn doubt_source(&mut self, etag_now: Option<Md5>) {
+        let done = |action: &Action| match action {
+            Action::Finish(Outcome::Completed(done)) => Some(done.etag),
+            _ => None,
+        };
+        let hashed = self.digests.as_ref().map(|digests| digests.etag);
+        let Some(etag) = hashed.or_else(|| self.out.iter().find_map(done)) else { return };
+        if etag_now == Some(etag) {
+            return;
         }
-        forgets
+        let slice_size = self.digests.as_ref().map_or(SLICE_SIZE_ASSUMED, |digests| digests.slice_size);
+        let step = std::mem::replace(&mut self.step, Step::Hash { slice_size, again: true, asked: false });
+        self.doubted = Some(Doubted { etag, step, out: std::mem::take(&mut self.out) });
     }
 
     /// Slices acknowledged, and slices there are; `None` before `create`.
@@ -418,11 +422,25 @@ impl Upload {
             .is_some_and(|plan| plan.count() as usize == digests.slices.len())
     }
 
-    fn hashed(&mut self, now: Duration, digests: Digests) {
+    fn hashed(&mut self, now: Duration, link: &mut Link, digests: Digests) {
         if !matches!(self.step, Step::Hash { .. }) {
             return;
         }
         let fits = self.fits(&digests);
+        if fits && let Some(doubted) = self.doubted.take() {
+            if doubted.etag == digests.etag {
+                self.step = doubted.step;
+                self.out.extend(doubted.out);
+                return;
+            }
+            // What may have been stored by requests of the earlier run is another file.
+            (self.digests, self.unanswered, self.asked) = (None, false, false);
+            let words = format!(
+                "the source is not the one of the earlier run: its etag was {}, and is {}",
+                doubted.etag, digests.etag
+            );
+            self.begin_again(now, link, words, false);
+        }
         let changed = self.digests.as_ref().is_some_and(|old| old.etag != digests.etag);
         if changed || !fits {
             let words =
