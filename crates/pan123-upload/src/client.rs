@@ -202,7 +202,8 @@ impl ClientBuilder {
     }
 
     /// How long to keep trying when nothing gets through, whatever the failure: no request is sent again later than so
-    /// long after the first failure since the last success, and zero is one try. By default 60 s, and 120 s if it is the
+    /// long after the first failure since the last success, and zero is one try. While an upload waits for others of the
+    /// client that get through, its time stands still. By default 60 s, and 120 s if it is the
     /// service that refuses everything because there are too many requests. See [`Policy::throttled_for`] for pauses that
     /// it asks for.
     #[must_use]
@@ -544,7 +545,7 @@ impl Client {
         let result = call.await;
         let mut link = self.0.link();
         match &result {
-            Ok(_) => link.good(endpoint),
+            Ok(_) => link.good(endpoint, self.0.now()),
             Err(error) if error.kind() == ErrorKind::RateLimited => {
                 link.rate_limited(endpoint, self.0.now(), error.retry_after());
             }

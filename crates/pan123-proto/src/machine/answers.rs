@@ -49,7 +49,7 @@ impl Upload {
         }
         turn.flight = None;
         link.over(turn.kind.endpoint());
-        link.good(turn.kind.endpoint());
+        link.good(turn.kind.endpoint(), now);
         let (kind, polling) = (turn.kind.clone(), turn.polling_since.is_some());
         self.got_through();
         match (kind, reply) {
@@ -213,7 +213,10 @@ impl Upload {
             self.throttled_since.get_or_insert(now);
         }
         match slice {
-            Some(sent) => self.slice_failed(now, link, sent, failure, bytes),
+            Some(sent) => {
+                self.landed_at = now;
+                self.slice_failed(now, link, sent, failure, bytes);
+            }
             None => self.turn_failed(now, link, failure),
         }
     }

@@ -32,6 +32,8 @@ pub struct Link {
     /// Retries that may go at once; see [`RETRY_COST`].
     retries: f64,
     hosts: Arc<[Arc<str>]>,
+    /// When anything last got through, of any upload.
+    through_at: Duration,
 }
 
 /// Bodies in flight, over all uploads, whatever each of them waits for.
@@ -62,6 +64,7 @@ impl Link {
             slice_secs: None,
             retries: RETRIES_MAX,
             hosts: Arc::default(),
+            through_at: Duration::ZERO,
             policy,
         }
     }
@@ -76,13 +79,19 @@ impl Link {
         self.pacer(endpoint).is_asked_to_pause(now)
     }
 
+    /// How much of a wait since then was for others that got through, and so is nobody's failure.
+    pub(super) fn waited_for_others(&self, since: Duration, now: Duration) -> Duration {
+        self.through_at.min(now).saturating_sub(since)
+    }
+
     /// Counts a request to `endpoint` that goes at `now`. For requests outside an upload; an upload counts its own.
     pub fn take(&mut self, endpoint: Endpoint, now: Duration) {
         self.pacers[endpoint as usize].take(now);
     }
 
     /// The service took a request.
-    pub fn good(&mut self, endpoint: Endpoint) {
+    pub fn good(&mut self, endpoint: Endpoint, now: Duration) {
+        self.through_at = now;
         self.pacers[endpoint as usize].good();
         self.retries = (self.retries + 1.0).min(RETRIES_MAX);
     }
@@ -232,6 +241,9 @@ impl Link {
             }
             None => {}
         }
+        if self.moves(key) {
+            self.through_at = now;
+        }
     }
 
     /// Whether any slice on its way is to be dropped.
@@ -258,7 +270,7 @@ impl Link {
         self.window.acknowledged(now, flight.len, full, self.policy.body_line);
         self.slice_secs =
             Some(self.slice_secs.map_or(seconds, |average| average + 0.2 * (seconds - average)));
-        self.good(Endpoint::Slice);
+        self.good(Endpoint::Slice, now);
     }
 
     /// A slice is no longer in flight and was not acknowledged.

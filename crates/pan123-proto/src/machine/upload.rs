@@ -29,6 +29,8 @@ pub struct Upload {
     pub(super) remote: Option<Remote>,
     /// Since when nothing has got through: the first failure after the last thing that did.
     pub(super) failing_since: Option<Duration>,
+    /// When a slice last failed.
+    pub(super) landed_at: Duration,
     /// Since when everything is refused because there are too many requests.
     pub(super) throttled_since: Option<Duration>,
     /// The service has answered as it should, at least once.
@@ -137,6 +139,7 @@ impl Upload {
             doubted: None,
             remote: None,
             failing_since: None,
+            landed_at: Duration::ZERO,
             throttled_since: None,
             met: false,
             restarts: Vec::new(),
@@ -343,7 +346,8 @@ impl Upload {
         }
         if turn.kind == (TurnKind::Domain { single: true }) && !link.hosts().is_empty() {
             // Another upload has asked meanwhile.
-            *turn = Turn { waits_since: turn.waits_since, ..Turn::new(TurnKind::Create, now) };
+            let Turn { waits_since, ready_at, .. } = *turn;
+            *turn = Turn { waits_since, ready_at, ..Turn::new(TurnKind::Create, now) };
         }
         let first_create = turn.kind == TurnKind::Create && turn.tries == 0 && !self.single_failed;
         if first_create && link.single_is_better(self.policy.single, self.spec.size, slice_size, now) {
@@ -380,8 +384,11 @@ impl Upload {
         if let Some(since) = turn.waits_since.take() {
             // That others had to be through first is nobody's failure.
             let waited = now.saturating_sub(since);
-            let clocks = [&mut turn.polling_since, &mut self.failing_since, &mut self.throttled_since];
+            let clocks = [&mut turn.polling_since, &mut self.throttled_since];
             clocks.into_iter().flatten().for_each(|since| *since += waited);
+        }
+        if let Some(since) = &mut self.failing_since {
+            *since += link.waited_for_others(turn.ready_at.max(*since), now);
         }
         link.start(endpoint, now);
         Some(Action::Send { id, call })
@@ -397,6 +404,8 @@ impl Upload {
         }
         let remote = self.remote.as_mut()?;
         let digests = self.digests.as_ref()?;
+        let waits = remote.slices.on_their_way().is_empty();
+        let waits_since = remote.slices.next_ready_at().filter(|_| waits);
         let (slice, (key, server)) = match remote.slices.next(now) {
             Some((slice, tried)) => (slice, link.start_slice(&remote.servers, tried, slice.len, now)?),
             None if self.policy.hedge && remote.slices.none_due() => {
@@ -407,6 +416,9 @@ impl Upload {
             }
             None => return None,
         };
+        if let (Some(since), Some(waits_since)) = (&mut self.failing_since, waits_since) {
+            *since += link.waited_for_others(waits_since.max(self.landed_at).max(*since), now);
+        }
         let id = TryId(self.next_id);
         self.next_id += 1;
         remote.slices.start(id, key, slice, server.clone());

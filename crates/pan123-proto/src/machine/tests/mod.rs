@@ -1,6 +1,7 @@
 //! The machine against a service that these tests play, in virtual time.
 
 mod completing;
+mod many;
 mod rate_limits;
 mod restarts;
 mod resuming;
