@@ -277,10 +277,7 @@ impl Before {
         if now.size < self.size {
             return self.shrunk(now.size);
         }
-        let message = format!(
-            "ended after {at} bytes, but its size is told as {}; copy it to a file of a known size",
-            self.size
-        );
+        let message = format!("ended after {at} bytes, but its size is told as {}; {COPY_IT}", self.size);
         Error::new(ErrorKind::Shrunk, message)
     }
 
@@ -290,13 +287,15 @@ impl Before {
         if now.size > self.size {
             return self.grown(now.size);
         }
-        let message = format!(
-            "goes on after its {} bytes: the system does not know its size; copy it to a file first",
-            self.size
-        );
+        let message =
+            format!("goes on after its {} bytes: the system does not know its size; {COPY_IT}", self.size);
         Error::new(ErrorKind::Grown, message)
     }
 }
+
+/// What to do with an input whose size is wrong for good.
+const COPY_IT: &str = "a file that the system makes up, as under /proc and /sys, has to be copied elsewhere and the copy taken; \
+                       another source has to know its size";
 
 /// Reads until `least` bytes of `buf` are filled or the input ends; returns how many bytes there were. A read asks
 /// for all of `buf`, so it may bring more.

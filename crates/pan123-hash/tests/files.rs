@@ -235,7 +235,7 @@ fn a_file_that_is_written_to_and_given_its_old_time_is_an_error() {
     }
 }
 
-/// Files of `/proc` have a size of 0 and are not empty.
+/// Files of `/proc` have a size of 0 and are not empty. Others have a size that is not theirs.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_of_unknown_size_is_an_error() {
@@ -243,6 +243,16 @@ fn a_file_of_unknown_size_is_an_error() {
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Grown);
         assert!(error.to_string().contains("the system does not know its size"), "{error}");
+        assert!(error.to_string().contains("as under /proc and /sys, has to be copied elsewhere"), "{error}");
+    }
+    // Those of `/sys` say that they are a page long.
+    let path = Path::new("/sys/devices/system/cpu/online");
+    let Ok(content) = fs::read(path) else { return };
+    for result in both(path, &Options::new(bytes(1))) {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Shrunk);
+        assert!(error.to_string().contains(&format!("ended after {} bytes", content.len())), "{error}");
+        assert!(error.to_string().contains("as under /proc and /sys, has to be copied elsewhere"), "{error}");
     }
 }
 
