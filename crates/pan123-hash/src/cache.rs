@@ -129,7 +129,12 @@ impl Cache {
     /// Those of [`hash_file`](crate::hash_file). The cache itself adds none.
     pub fn hash_file(&self, path: impl AsRef<Path>, options: &Options) -> Result<Digests, Error> {
         let path = path.as_ref();
-        self.hash(&FileInput::open(path)?, path, Some(path), options).map_err(|error| error.at(path))
+        let hash = || {
+            let kernel = options.chosen_kernel()?;
+            let (input, _) = FileInput::open_with_stat(path)?;
+            self.hash(&input, path, Some(path), &options.kernel(kernel))
+        };
+        hash().map_err(|error: Error| error.at(path))
     }
 
     /// Like [`hash_file`](Self::hash_file), for a file that is open already; `path` is the name that it was
@@ -144,7 +149,8 @@ impl Cache {
         path: &Path,
         options: &Options,
     ) -> Result<Digests, Error> {
-        self.hash(input, path, None, options).map_err(|error| error.at(path))
+        let hash = || self.hash(input, path, None, &options.kernel(options.chosen_kernel()?));
+        hash().map_err(|error: Error| error.at(path))
     }
 
     fn hash(

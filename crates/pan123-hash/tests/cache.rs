@@ -12,10 +12,9 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant, SystemTime},
 };
 
-use common::{bytes, expected, random};
+use common::{bytes, expected, random, settle};
 use pan123_hash::{Digests, Error, ErrorKind, OnePass, Options, cache::Cache};
 use tempfile::TempDir;
 
@@ -58,21 +57,6 @@ impl Place {
             .map(|entry| entry.expect("an entry").path())
             .collect()
     }
-}
-
-/// Waits until the file's times are in the past as the cache wants them. There is no way to set the time of
-/// the last change.
-fn settle(path: &Path) {
-    File::options().write(true).open(path).expect("a file").set_times(old()).expect("times");
-    let changed = Instant::now();
-    while changed.elapsed() < Duration::from_millis(150) {
-        thread::yield_now();
-    }
-}
-
-/// A time with a fraction of a second, an hour ago.
-fn old() -> FileTimes {
-    FileTimes::new().set_modified(SystemTime::now() - Duration::new(3600, 1))
 }
 
 /// The result, and what the progress callback was told.
