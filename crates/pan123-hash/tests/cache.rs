@@ -192,6 +192,17 @@ fn an_interrupted_pass_goes_on_where_it_was() {
     }
 }
 
+/// A file of 2 GiB takes half a minute to write, so a write that began a moment ago may have stamped it and go on behind
+/// the place that a pass has got to.
+#[test]
+fn an_interrupted_pass_over_a_file_that_may_still_be_written_is_not_kept() {
+    let place = Place::new();
+    File::options().write(true).open(place.file()).unwrap().set_len(2 << 30).unwrap();
+    settle(&place.file());
+    interrupt(&place, options());
+    assert_eq!(place.entries(), [] as [PathBuf; 0]);
+}
+
 #[test]
 fn an_interrupted_pass_over_a_file_that_changed_is_forgotten() {
     let mut place = Place::new();
