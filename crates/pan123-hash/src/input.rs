@@ -23,7 +23,7 @@ pub trait Input: Sync {
 
     /// Reads into `buf` from `offset` on and returns how many bytes it read: 0 at the end, and any
     /// other number up to the length of `buf` elsewhere. May block. Called on another thread than the
-    /// one that hashes.
+    /// one that hashes if there is much to read, on one after the other.
     ///
     /// # Errors
     ///
