@@ -398,7 +398,21 @@ fn open_error(error: io::Error) -> Error {
     if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
         return Error::new(ErrorKind::NotFound, "no such file");
     }
-    read_error(error, "open the file")
+    let doing = match Errno::from_io_error(&error) {
+        Some(Errno::MFILE) => {
+            "open the file, as this process has too many open; close some, or raise its limit (ulimit -n)"
+        }
+        Some(Errno::NFILE) => {
+            "open the file, as the system has too many open; end a program that holds many, or raise the system's limit"
+        }
+        _ => "open the file",
+    };
+    read_error(error, doing)
+}
+
+/// Whether it failed because this process or the system can have no more files open.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 #[cfg(test)]
