@@ -684,7 +684,7 @@ typedef struct pan123_observer_vtable {
     void (*on_event)(uintptr_t ctx, const pan123_event *ev);
 } pan123_observer_vtable;
 
-/** How far an upload is. No figure falls while it runs. */
+/** How far an upload is. No figure ever falls, also not when a paused upload is started again. */
 typedef struct pan123_progress {
     /** `sizeof(pan123_progress)` of the program. */
     uint32_t struct_size;

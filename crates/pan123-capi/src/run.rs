@@ -72,7 +72,9 @@ fn count(upload: &Upload, time: Duration) {
 /// Has the engine do it, and passes on what it says.
 async fn drive(upload: Arc<Upload>, reading: Reading, requested: Cancel) -> Result<Fields, Fault> {
     let engine = open(&upload, &reading).await?;
-    *lock(&upload.engine) = Some(engine.clone());
+    if let Some(earlier) = lock(&upload.engine).replace(engine.clone()) {
+        engine.goes_on_from(&earlier.progress());
+    }
     lock(&upload.spent).has_all = false;
     let mut events = engine.events();
     engine.start();

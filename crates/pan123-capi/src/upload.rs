@@ -42,7 +42,7 @@ impl Object for pan123_upload {
     const NAME: &'static str = "pan123_upload";
 }
 
-/// How far an upload is. No figure falls while it runs.
+/// How far an upload is. No figure ever falls, also not when a paused upload is started again.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct pan123_progress {

@@ -34,6 +34,20 @@ unsafe fn ok(status: pan123_status, err: *mut pan123_error) {
     }
 }
 
+fn figures(progress: &pan123_progress) -> [u64; 7] {
+    let &pan123_progress { state, slices_done, slices_total, retries, .. } = progress;
+    let &pan123_progress { bytes_hashed, bytes_sent, bytes_confirmed, .. } = progress;
+    [
+        state.into(),
+        slices_done.into(),
+        slices_total.into(),
+        retries.into(),
+        bytes_hashed,
+        bytes_sent,
+        bytes_confirmed,
+    ]
+}
+
 #[test]
 fn bytes_and_time_of_all_starts_are_told_and_pauses_are_not() {
     let dir = tempfile::tempdir().unwrap();
@@ -73,6 +87,17 @@ fn bytes_and_time_of_all_starts_are_told_and_pauses_are_not() {
         pan123_upload_pause(u);
         assert_eq!(pan123_upload_wait(u, -1, &raw mut r, ptr::null_mut()), PAN123_E_PAUSED);
         let first_run = begun.elapsed().as_millis();
+
+        // One that is stopped at once has done less than the one before, and says nothing less.
+        assert_eq!(pan123_upload_progress(u, &raw mut progress), PAN123_OK);
+        ok(pan123_upload_start(u, &raw mut err), err);
+        pan123_upload_pause(u);
+        assert_eq!(pan123_upload_wait(u, -1, &raw mut r, ptr::null_mut()), PAN123_E_PAUSED);
+        let before = progress;
+        assert_eq!(pan123_upload_progress(u, &raw mut progress), PAN123_OK);
+        for (now, before) in figures(&progress).into_iter().zip(figures(&before)) {
+            assert!(now >= before, "{progress:?} after {before:?}");
+        }
 
         emulator.set_faults(Faults::default()).unwrap();
         ok(pan123_upload_start(u, &raw mut err), err);

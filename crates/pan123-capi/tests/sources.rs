@@ -61,6 +61,16 @@ unsafe extern "C" fn fail(
     code
 }
 
+/// Gives as many of these bytes as were asked for.
+unsafe fn fill(byte: u8, buf: *mut u8, len: usize, out_n: *mut usize) -> i32 {
+    // SAFETY: the caller's buffer has this length, and there is room for a number.
+    unsafe {
+        buf.write_bytes(byte, len);
+        out_n.write(len);
+    }
+    PAN123_OK
+}
+
 /// Gives zeros.
 unsafe extern "C" fn zeros(
     _ctx: usize,
@@ -71,11 +81,7 @@ unsafe extern "C" fn zeros(
     _err: *mut *mut pan123_error,
 ) -> i32 {
     // SAFETY: lent with this length, until this returns.
-    unsafe {
-        buf.write_bytes(0, len);
-        out_n.write(len);
-    }
-    PAN123_OK
+    unsafe { fill(0, buf, len, out_n) }
 }
 
 /// Gives other bytes each time.
@@ -89,11 +95,7 @@ unsafe extern "C" fn other_each_time(
 ) -> i32 {
     static TIMES: AtomicUsize = AtomicUsize::new(0);
     // SAFETY: lent with this length, until this returns.
-    unsafe {
-        buf.write_bytes(TIMES.fetch_add(1, Ordering::Relaxed) as u8, len);
-        out_n.write(len);
-    }
-    PAN123_OK
+    unsafe { fill(TIMES.fetch_add(1, Ordering::Relaxed) as u8, buf, len, out_n) }
 }
 
 /// Gives zeros, and counts in its context how often it was asked.

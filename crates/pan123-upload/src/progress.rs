@@ -54,6 +54,18 @@ impl Counters {
         *self.now()
     }
 
+    /// Goes on from where an earlier run of the same upload was, so that no figure falls.
+    pub(crate) fn raise(&self, earlier: &Progress) {
+        self.stage(earlier.stage);
+        self.hashed(earlier.bytes_hashed);
+        let mut now = self.now();
+        now.bytes_sent = now.bytes_sent.max(earlier.bytes_sent);
+        now.bytes_acknowledged = now.bytes_acknowledged.max(earlier.bytes_acknowledged);
+        now.slices_done = now.slices_done.max(earlier.slices_done);
+        now.slices_total = now.slices_total.max(earlier.slices_total);
+        now.retries += earlier.retries;
+    }
+
     pub(crate) fn stage(&self, stage: Stage) {
         let mut now = self.now();
         now.stage = now.stage.max(stage);

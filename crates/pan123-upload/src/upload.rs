@@ -192,6 +192,11 @@ impl Upload {
         self.0.job.counters.snapshot()
     }
 
+    /// Takes over the figures of an earlier, paused run of the same upload, so that those of both together never fall.
+    pub fn goes_on_from(&self, earlier: &Progress) {
+        self.0.job.counters.raise(earlier);
+    }
+
     /// File bytes handed to connections so far, those sent again included; also of an upload that was stopped.
     pub fn bytes_handed(&self) -> u64 {
         self.0.job.bytes_handed.load(Ordering::Relaxed)

@@ -43,7 +43,9 @@ pub(crate) struct Options {
     ///
     /// The stored bytes are compared with the file. They are kept under the state directory until the next run
     /// with --local.
-    #[arg(long, conflicts_with_all = ["base_url", "access_token", "client_id", "client_secret", "refresh_token"])]
+    #[arg(long, conflicts_with_all = [
+        "base_url", "access_token", "client_id", "client_secret", "refresh_token", "proxy", "ca_file", "plain_http",
+    ])]
     local: bool,
 
     /// With --local: the folder that the emulator works in; what is in it stays

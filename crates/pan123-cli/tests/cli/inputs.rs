@@ -63,7 +63,11 @@ fn upload_options() {
     for bad in ["0", "fast", "2MB", "-1"] {
         check(&format!("upload f --limit-rate={bad}"), 2, &["such as 500K"]);
     }
-    check("upload f --local --base-url http://127.0.0.1:1", 2, &["cannot be used with"]);
+    for unused in
+        ["--base-url http://127.0.0.1:1", "--proxy http://127.0.0.1:1", "--ca-file f", "--plain-http"]
+    {
+        check(&format!("upload f --local {unused}"), 2, &["cannot be used with"]);
+    }
     check("upload f --local-dir d", 2, &["--local"]);
 }
 

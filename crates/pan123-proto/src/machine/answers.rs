@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    flights::Flight,
+    flights::{Flight, RATE_SPAN},
     link::Link,
     slices::Sent,
     types::{Action, Completed, Duplicate, Event, FailedKind, Outcome, Record, Reply, TryId},
@@ -385,9 +385,10 @@ impl Upload {
         let elapsed = now.saturating_sub(flight.started);
         let at_the_line = elapsed >= link.body_line().mul_f64(LINE_REACHED)
             && matches!(failure.class, Class::Server | Class::Interrupted);
-        // Words about a body that took too long mean nothing when it took no time and went fast.
+        // Words about a body that took too long mean nothing when it took no time, or went fast.
         let needed = flight.len as f64 / link.body_line().as_secs_f64();
-        let slow = elapsed >= link.body_line() / 2 || flight.rate_overall(now) < needed;
+        let slow =
+            elapsed >= link.body_line() / 2 || (elapsed >= RATE_SPAN && flight.rate_overall(now) < needed);
         if at_the_line || (failure.class == Class::BodyTimeout && slow) {
             return self.slice_missed_line(now, link, &sent, &flight, failure);
         }

@@ -55,7 +55,7 @@ pub(super) enum Late {
 }
 
 /// A rate is measured over at least this long.
-const RATE_SPAN: Duration = Duration::from_secs(3);
+pub(super) const RATE_SPAN: Duration = Duration::from_secs(3);
 /// Most that HTTP library and kernel are thought to hold of one body.
 const BUFFERED_MAX: f64 = 6.0 * 1024.0 * 1024.0;
 /// A body should be complete after this part of the gateway's line.

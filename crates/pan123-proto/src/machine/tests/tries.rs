@@ -128,18 +128,23 @@ fn other_hosts_are_asked_for_once_and_not_having_them_ends_nothing() {
 }
 
 #[test]
-fn words_of_a_slow_body_about_one_that_was_fast_are_a_failure_of_the_server() {
-    let mut bench = Bench::new(1);
-    bench.create();
-    for _ in 0..6 {
-        let (id, call) = bench.call();
-        assert!(matches!(call, Call::Slice { .. }));
-        bench.now += Duration::from_secs(1);
-        bench.tell(Input::Failed { id, failure: failure(Endpoint::Slice, Class::BodyTimeout), sent: SLICE });
-        bench.drain();
+fn words_of_a_slow_body_about_one_that_was_fast_or_young_are_a_failure_of_the_server() {
+    for (millis, sent) in [(1000, SLICE), (4000, SLICE), (1, 0), (500, 0), (2900, SLICE / 100)] {
+        let mut bench = Bench::new(1);
+        bench.create();
+        for _ in 0..6 {
+            let (id, call) = bench.call();
+            assert!(matches!(call, Call::Slice { .. }));
+            bench.now += Duration::from_millis(millis);
+            bench.tell(Input::Failed { id, failure: failure(Endpoint::Slice, Class::BodyTimeout), sent });
+            bench.drain();
+        }
+        let failed = bench.failed();
+        assert_eq!(
+            (failed.kind, failed.failure.class, failed.attempts),
+            (FailedKind::GaveUp, Class::Server, 6)
+        );
     }
-    let failed = bench.failed();
-    assert_eq!((failed.kind, failed.failure.class, failed.attempts), (FailedKind::GaveUp, Class::Server, 6));
 }
 
 #[test]
