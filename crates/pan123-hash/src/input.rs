@@ -294,8 +294,7 @@ impl Before {
 }
 
 /// What to do with an input whose size is wrong for good.
-const COPY_IT: &str = "a file that the system makes up, as under /proc and /sys, has to be copied elsewhere and the copy taken; \
-                       another source has to know its size";
+const COPY_IT: &str = "a file that the system makes up, as under /proc and /sys, has to be copied elsewhere, and the copy taken";
 
 /// Reads until `least` bytes of `buf` are filled or the input ends; returns how many bytes there were. A read asks
 /// for all of `buf`, so it may bring more.
