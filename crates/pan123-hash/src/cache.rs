@@ -21,8 +21,9 @@
 //! whole seconds (FAT keeps every other one). From then on any write gets another time. A file stamped in the
 //! future is never kept, nor is one from before 1970.
 //!
-//! One write stamps the file when it begins, and may go on for long. So digests are kept only if the file had been left
-//! alone for as long as it takes to write it at 64 MiB/s, up to the 2 GiB that Linux writes at a time.
+//! One write stamps the file when it begins, and may go on for long. So a result is kept only if the file had also been
+//! left alone for as long as it takes to write it at 64 MiB/s, up to the 2 GiB that Linux writes at a time. Digests and
+//! interrupted passes are alike in this: a pass that goes on trusts the bytes that it has seen before.
 //!
 //! What no rule can see: one write that is slower than that and is still going on; a program that writes through a memory map is stamped when it first touches a page,
 //! not at each write, and whoever can set the clock back can make two writes look like one.
@@ -31,8 +32,8 @@
 //!
 //! One small file for each path and slice size, written under another name and renamed, so that a reader sees
 //! all of it or nothing, however many processes there are. Each ends with a checksum; one that does not match
-//! is as good as none. Opening the cache removes what was left unfinished for an hour, and the oldest
-//! entries beyond 10 000. Nothing in here can make a digest wrong or a call fail: a cache that cannot be written
+//! is as good as none. A process that is killed in the middle leaves the other name behind, which ends in `.new`; opening
+//! the cache removes those that are an hour old, and the oldest entries beyond 10 000. Nothing in here can make a digest wrong or a call fail: a cache that cannot be written
 //! to is not written to.
 
 use std::{
@@ -129,7 +130,12 @@ impl Cache {
     /// Those of [`hash_file`](crate::hash_file). The cache itself adds none.
     pub fn hash_file(&self, path: impl AsRef<Path>, options: &Options) -> Result<Digests, Error> {
         let path = path.as_ref();
-        self.hash(&FileInput::open(path)?, path, Some(path), options).map_err(|error| error.at(path))
+        let hash = || {
+            let kernel = options.chosen_kernel()?;
+            let (input, _) = FileInput::open_with_stat(path)?;
+            self.hash(&input, path, Some(path), &options.kernel(kernel))
+        };
+        hash().map_err(|error: Error| error.at(path))
     }
 
     /// Like [`hash_file`](Self::hash_file), for a file that is open already; `path` is the name that it was
@@ -144,7 +150,8 @@ impl Cache {
         path: &Path,
         options: &Options,
     ) -> Result<Digests, Error> {
-        self.hash(input, path, None, options).map_err(|error| error.at(path))
+        let hash = || self.hash(input, path, None, &options.kernel(options.chosen_kernel()?));
+        hash().map_err(|error: Error| error.at(path))
     }
 
     fn hash(
@@ -158,7 +165,7 @@ impl Cache {
         let stat = input.stat()?;
         let before = Before::of_file(&stat);
         let began = SystemTime::now();
-        let entry = (before.size >= SIZE_MIN && are_settled(times(&stat), began))
+        let entry = (before.size >= SIZE_MIN && is_left_alone(times(&stat), before.size, began))
             .then(|| Entry::new(self, path, &stat, options));
         let kept = entry.as_ref().and_then(|entry| entry.digests(options));
         if let Some(digests) = kept {
@@ -181,9 +188,7 @@ impl Cache {
         })?;
         let digests = pass.finish();
         if let Some(entry) = &entry {
-            if is_written_out(times(&stat), before.size, began) {
-                entry.write(Kind::Digests, &digests_to_bytes(&digests));
-            }
+            entry.write(Kind::Digests, &digests_to_bytes(&digests));
             let _ = fs::remove_file(entry.path(Kind::Pass));
         }
         Ok(digests)
@@ -224,19 +229,12 @@ fn is_ours(path: &Path) -> bool {
             || unfinished.is_some_and(|(process, count)| is_number(process) && is_number(count)))
 }
 
-/// True when a write from `now` on cannot leave a file with these times, in seconds and nanoseconds. See the
-/// module's page.
-fn are_settled(times: [(i64, i64); 2], now: SystemTime) -> bool {
+/// True when a write from `now` on cannot leave a file of this size with these times, in seconds and nanoseconds, and
+/// the write that gave it these times is not likely to be still under way. See the module's page.
+fn is_left_alone(times: [(i64, i64); 2], size: u64, now: SystemTime) -> bool {
     let whole_seconds = times.iter().any(|&(_, nanos)| nanos == 0);
-    are_older(times, now, Duration::from_millis(if whole_seconds { 2100 } else { 100 }))
-}
-
-/// True when no single write that gave a file of this size these times is likely to be still under way.
-fn is_written_out(times: [(i64, i64); 2], size: u64, now: SystemTime) -> bool {
-    are_older(times, now, Duration::from_millis(size.min(ONE_WRITE_MAX) / WRITTEN_PER_MS))
-}
-
-fn are_older(times: [(i64, i64); 2], now: SystemTime, least: Duration) -> bool {
+    let settled_ms = if whole_seconds { 2100 } else { 100 };
+    let least = Duration::from_millis(settled_ms.max(size.min(ONE_WRITE_MAX) / WRITTEN_PER_MS));
     times.iter().all(|&(seconds, nanos)| {
         let since_epoch = u64::try_from(seconds).ok().zip(u32::try_from(nanos).ok());
         let time =
@@ -411,8 +409,8 @@ mod tests {
     fn a_large_file_is_written_out_later() {
         let now = UNIX_EPOCH + Duration::new(1000, 0);
         for (age_ms, size, out) in [
-            (17, 1 << 20, true),
-            (15, 1 << 20, false),
+            (101, 1 << 20, true),
+            (100, 1 << 20, false),
             (1600, 100 << 20, true),
             (1500, 100 << 20, false),
             (33_000, 1 << 31, true),
@@ -421,7 +419,9 @@ mod tests {
         ] {
             let at = Duration::from_secs(1000) - Duration::from_millis(age_ms);
             let time = (at.as_secs() as i64, i64::from(at.subsec_nanos()));
-            assert_eq!(is_written_out([time, (900, 1)], size, now), out, "{age_ms} ms, {size} bytes");
+            for times in [[time, (900, 1)], [(900, 1), time]] {
+                assert_eq!(is_left_alone(times, size, now), out, "{age_ms} ms, {size} bytes");
+            }
         }
     }
 
@@ -443,7 +443,7 @@ mod tests {
             ((900, 1), (2000, 1), false),
             ((-1, 1), (900, 1), false),
         ] {
-            assert_eq!(are_settled([written, changed], now), settled, "{written:?} {changed:?}");
+            assert_eq!(is_left_alone([written, changed], 1 << 20, now), settled, "{written:?} {changed:?}");
         }
     }
 }

@@ -1,15 +1,16 @@
 //! One file or other input, from its first byte to its last.
 
 use std::{
+    panic,
     path::Path,
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
     time::Duration,
 };
 
 use crate::{
     Digests, Error, FileInput, Input, OnePass, Options,
-    input::{Before, SMALL_MAX, read_error, read_full_owned},
+    input::{Before, SMALL_MAX, read_full_owned},
     tiny::{TINY_ALONE, hash_tiny},
 };
 
@@ -57,8 +58,8 @@ pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, E
 
 /// Hashes any input from its first byte to its last.
 ///
-/// From 4 MiB on, reads ahead on another thread, in three buffers of 1 MiB. When it is cancelled, it waits for the one read
-/// that is under way.
+/// From 4 MiB on, reads ahead on another thread, in three buffers of 1 MiB, or on this one if none can be started. When it
+/// is cancelled, it waits for the one read that is under way.
 ///
 /// # Errors
 ///
@@ -72,6 +73,10 @@ pub fn hash_file(path: impl AsRef<Path>, options: &Options) -> Result<Digests, E
 /// [`ErrorKind::Read`]: crate::ErrorKind::Read
 /// [`ErrorKind::Cancelled`]: crate::ErrorKind::Cancelled
 /// [`ErrorKind::Kernel`]: crate::ErrorKind::Kernel
+///
+/// # Panics
+///
+/// When the input or the progress callback does, with what that panicked with, whichever thread it was on.
 pub fn hash_input<I: Input + ?Sized>(input: &I, options: &Options) -> Result<Digests, Error> {
     let mut pass = options.one_pass()?;
     let look = || Before::of(input);
@@ -116,6 +121,9 @@ struct Reading<'a, I: ?Sized> {
     may_cross_end: bool,
     options: &'a Options<'a>,
 }
+
+/// A buffer, and how many bytes in it were read.
+type Chunk = (Vec<u8>, usize);
 
 type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Error>;
 
@@ -169,9 +177,9 @@ impl<I: Input + ?Sized> Reading<'_, I> {
         }
     }
 
-    /// Reads on another thread and takes what it read on this one.
+    /// Reads on another thread and takes what it read on this one, which does both if there is no other.
     fn read_ahead(&self, from: u64, take: Take) -> Result<(), Error> {
-        let (full_sender, full) = mpsc::sync_channel::<Result<(Vec<u8>, usize), Error>>(BUFFERS);
+        let (full_sender, full) = mpsc::sync_channel::<Result<Chunk, Error>>(BUFFERS);
         let (empty, empty_receiver) = mpsc::channel::<Vec<u8>>();
         for _ in 0..BUFFERS {
             let _ = empty.send(vec![0; CHUNK + 1]);
@@ -190,24 +198,35 @@ impl<I: Input + ?Sized> Reading<'_, I> {
                 }
             }
         };
-        // Both ends here are dropped when the closure returns, before the scope waits for the reader.
         thread::scope(move |scope| {
-            thread::Builder::new()
-                .name("pan123-read".into())
-                .spawn_scoped(scope, read)
-                .map_err(|error| read_error(error, "start a thread to read"))?;
-            loop {
-                match full.recv_timeout(PATIENCE) {
-                    Ok(result) => {
-                        let (buf, len) = result?;
-                        take(&buf[..len])?;
-                        // The reader is gone when it has read the last byte.
-                        let _ = empty.send(buf);
-                    }
-                    Err(RecvTimeoutError::Timeout) => self.options.check_cancelled()?,
-                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                }
-            }
+            let Ok(reader) = thread::Builder::new().name("pan123-read".into()).spawn_scoped(scope, read)
+            else {
+                return self.read_here(from, take);
+            };
+            let taken = self.take_all(full, empty, take);
+            reader.join().unwrap_or_else(|payload| panic::resume_unwind(payload));
+            taken
         })
+    }
+
+    /// Takes the chunks as they come, gives the buffers back, and hangs up, so that the reader ends.
+    fn take_all(
+        &self,
+        full: Receiver<Result<Chunk, Error>>,
+        empty: Sender<Vec<u8>>,
+        take: Take,
+    ) -> Result<(), Error> {
+        loop {
+            match full.recv_timeout(PATIENCE) {
+                Ok(result) => {
+                    let (buf, len) = result?;
+                    take(&buf[..len])?;
+                    // The reader is gone when it has read the last byte.
+                    let _ = empty.send(buf);
+                }
+                Err(RecvTimeoutError::Timeout) => self.options.check_cancelled()?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    mem,
+    mem, panic,
     path::Path,
     sync::{OnceLock, atomic::AtomicUsize, mpsc},
     thread,
@@ -48,12 +48,20 @@ const DONE_MAX: usize = 8;
 ///
 /// Small files are about as fast as they can be read: a few of them on the calling thread, many with up to three more,
 /// each with up to 32 open files and 0.5 MiB of memory. A large file that is left by itself is read ahead as by
-/// [`hash_file`](crate::hash_file).
+/// [`hash_file`](crate::hash_file). Where no thread can be started, the calling thread does it all. Where no more files
+/// can be open, because this process or the system has reached its limit, some are finished first, and fewer are open
+/// from then on; a file fails for that reason only when this call has no other one open.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Kernel`](crate::ErrorKind::Kernel) when the environment names a kernel that cannot be used;
 /// `each` is not called then. The errors of files are those of [`hash_file`](crate::hash_file).
+///
+/// # Panics
+///
+/// When `each`, the progress callback or the conversion of one of `paths` does, with what that panicked with, and after
+/// the threads have ended. The other threads then finish the files that are left, unless it was the calling thread
+/// that panicked.
 pub fn hash_many<P: AsRef<Path> + Sync>(
     paths: &[P],
     options: &Options,
@@ -98,11 +106,19 @@ pub fn hash_many<P: AsRef<Path> + Sync>(
     first.batch.enlarge();
     let helpers = if first.reader.waiting() > 0 { threads - 1 } else { 0 };
     if goes_on && helpers > 0 {
-        work_with_helpers(first, &worker, helpers, &mut deliver);
+        work_with_helpers(&mut first, &worker, helpers, &mut deliver);
     } else {
         while goes_on {
             goes_on = first.step(&mut here);
         }
+    }
+    // Whoever put a file off and had no other one open has stopped, so others may not have been begun either.
+    if !first.reader.put_off.is_empty() {
+        first.reader.is_last = true;
+        while first.step(&mut |done| {
+            deliver(done);
+            true
+        }) {}
     }
     for file in (0..paths.len()).filter(|&file| !is_done[file]) {
         each(file, Err(Error::cancelled().at(paths[file].as_ref())));
@@ -145,15 +161,16 @@ fn take_few<P: AsRef<Path>>(
                 reader.alone.push(open);
                 return (count, bytes);
             }
-            None => return (count, bytes),
+            None | Some((_, Begun::PutOff)) => return (count, bytes),
         }
     }
     (FEW, bytes)
 }
 
-/// Lets `first` go on here next to so many threads, and delivers here what all of them do.
+/// Lets `first` go on here next to so many threads, and delivers here what all of them do. What they put off is put off
+/// by `first` in the end.
 fn work_with_helpers<'a, P: AsRef<Path> + Sync>(
-    mut first: Worker<'a, P>,
+    first: &mut Worker<'a, P>,
     worker: &(dyn Fn() -> Worker<'a, P> + Sync),
     helpers: usize,
     deliver: &mut dyn FnMut(Done),
@@ -162,16 +179,18 @@ fn work_with_helpers<'a, P: AsRef<Path> + Sync>(
     thread::scope(|scope| {
         // It belongs to this closure, so that it is gone before the scope waits for the threads.
         let receiver = receiver;
-        for _ in 0..helpers {
+        let start = |_| {
             let sender = sender.clone();
             let work = move || {
                 let mut worker = worker();
                 // Nobody wants the results when the receiver is gone.
                 while worker.step(&mut |done| sender.send(done).is_ok()) {}
+                worker.reader.put_off
             };
-            // Those that there are do the work of all.
-            let _ = thread::Builder::new().name("pan123-hash".into()).spawn_scoped(scope, work);
-        }
+            thread::Builder::new().name("pan123-hash".into()).spawn_scoped(scope, work).ok()
+        };
+        // Those that there are do the work of all.
+        let helpers: Vec<_> = (0..helpers).map_while(start).collect();
         drop(sender);
         let mut deliver_all = |done| {
             deliver(done);
@@ -180,6 +199,10 @@ fn work_with_helpers<'a, P: AsRef<Path> + Sync>(
         };
         while first.step(&mut deliver_all) {}
         receiver.iter().for_each(deliver);
+        for helper in helpers {
+            let put_off = helper.join().unwrap_or_else(|payload| panic::resume_unwind(payload));
+            first.reader.put_off.extend(put_off);
+        }
     });
 }
 

@@ -23,7 +23,7 @@ pub trait Input: Sync {
 
     /// Reads into `buf` from `offset` on and returns how many bytes it read: 0 at the end, and any
     /// other number up to the length of `buf` elsewhere. May block. Called on another thread than the
-    /// one that hashes.
+    /// one that hashes if there is much to read, on one after the other.
     ///
     /// # Errors
     ///
@@ -277,10 +277,7 @@ impl Before {
         if now.size < self.size {
             return self.shrunk(now.size);
         }
-        let message = format!(
-            "ended after {at} bytes, but its size is told as {}; copy it to a file of a known size",
-            self.size
-        );
+        let message = format!("ended after {at} bytes, but its size is told as {}; {COPY_IT}", self.size);
         Error::new(ErrorKind::Shrunk, message)
     }
 
@@ -290,13 +287,14 @@ impl Before {
         if now.size > self.size {
             return self.grown(now.size);
         }
-        let message = format!(
-            "goes on after its {} bytes: the system does not know its size; copy it to a file first",
-            self.size
-        );
+        let message =
+            format!("goes on after its {} bytes: the system does not know its size; {COPY_IT}", self.size);
         Error::new(ErrorKind::Grown, message)
     }
 }
+
+/// What to do with an input whose size is wrong for good.
+const COPY_IT: &str = "a file that the system makes up, as under /proc and /sys, has to be copied elsewhere, and the copy taken";
 
 /// Reads until `least` bytes of `buf` are filled or the input ends; returns how many bytes there were. A read asks
 /// for all of `buf`, so it may bring more.
@@ -399,7 +397,21 @@ fn open_error(error: io::Error) -> Error {
     if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
         return Error::new(ErrorKind::NotFound, "no such file");
     }
-    read_error(error, "open the file")
+    let doing = match Errno::from_io_error(&error) {
+        Some(Errno::MFILE) => {
+            "open the file, as this process has too many open; close some, or raise its limit (ulimit -n)"
+        }
+        Some(Errno::NFILE) => {
+            "open the file, as the system has too many open; end a program that holds many, or raise the system's limit"
+        }
+        _ => "open the file",
+    };
+    read_error(error, doing)
+}
+
+/// Whether it failed because this process or the system can have no more files open.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::{
 use crate::{
     Digests, Error, FileInput, Kernel, Options,
     file::AHEAD_MIN,
-    input::{Before, SMALL_MAX, read_full},
+    input::{Before, SMALL_MAX, is_out_of_descriptors, read_full},
     many::SLICE_MIN,
     tiny::{TINY_AMONG_MANY, hash_tiny},
 };
@@ -155,6 +155,10 @@ pub(crate) struct Reader<'a, P> {
     pub(crate) open: VecDeque<Open>,
     /// Files that are better read by themselves than in batches.
     pub(crate) alone: Vec<Open>,
+    /// Files for which there was no descriptor. They are tried again when others have been closed.
+    pub(crate) put_off: Vec<usize>,
+    /// No other reader of the list is at work, so none will close a file.
+    pub(crate) is_last: bool,
 }
 
 /// A file that is being read.
@@ -174,6 +178,8 @@ pub(crate) enum Begun {
     Open(Open),
     /// It is to be read by itself.
     Alone(Open),
+    /// No more files can be open; it was put off.
+    PutOff,
 }
 
 impl<'a, P: AsRef<Path>> Reader<'a, P> {
@@ -187,7 +193,17 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
     ) -> Self {
         // None takes so many large files that the others go without.
         let open_max = paths.len().div_ceil(readers).min(OPEN_MAX);
-        Self { paths, next, kernel, options, open_max, open: VecDeque::new(), alone: Vec::new() }
+        Self {
+            paths,
+            next,
+            kernel,
+            options,
+            open_max,
+            open: VecDeque::new(),
+            alone: Vec::new(),
+            put_off: Vec::new(),
+            is_last: false,
+        }
     }
 
     /// Files that no reader has begun.
@@ -197,11 +213,11 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
 
     /// Opens the next file, if there is one left, and hashes it at once if it has no more than so many bytes.
     pub(crate) fn begin_next(&mut self, tiny_max: usize) -> Option<(usize, Begun)> {
-        let file = self.next.fetch_add(1, Ordering::Relaxed);
+        let file = self.put_off.pop().unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
         let path = self.paths.get(file)?.as_ref();
         let (input, stat) = match FileInput::open_with_stat(path) {
             Ok(opened) => opened,
-            Err(error) => return Some((file, Begun::Done(Err(error)))),
+            Err(error) => return Some((file, self.not_opened(file, error))),
         };
         let before = Before::of_file(&stat);
         if let Some(digests) = hash_tiny(&input, before, tiny_max, self.kernel, self.options) {
@@ -218,7 +234,22 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
         Some((file, Begun::Open(open)))
     }
 
-    /// Fills the batch; false when nothing was left, neither for it nor for [`alone`](Self::alone).
+    /// Puts the file off if it can be opened when others have been closed.
+    #[cold]
+    fn not_opened(&mut self, file: usize, error: Error) -> Begun {
+        let is_full = error.io_error().is_some_and(is_out_of_descriptors);
+        let may_close = !(self.is_last && self.open.is_empty() && self.alone.is_empty());
+        if !(is_full && may_close) {
+            return Begun::Done(Err(error));
+        }
+        self.put_off.push(file);
+        // Somebody else needs some, too: the other readers, and the rest of the process.
+        self.open_max = (self.open.len() / 2).max(1);
+        Begun::PutOff
+    }
+
+    /// Fills the batch; false when nothing was left, neither for it nor for [`alone`](Self::alone), or only what was
+    /// [put off](Self::put_off).
     pub(crate) fn fill(&mut self, batch: &mut Batch) -> bool {
         batch.clear();
         let files = (self.open.len() + self.waiting()).clamp(1, self.open_max);
@@ -234,7 +265,7 @@ impl<'a, P: AsRef<Path>> Reader<'a, P> {
             && self.options.check_cancelled().is_ok()
         {
             match self.begin_next(TINY_AMONG_MANY) {
-                None => break,
+                None | Some((_, Begun::PutOff)) => break,
                 Some((file, Begun::Done(result))) => batch.done.push((file, result)),
                 Some((_, Begun::Open(open))) => self.read(open, share, batch),
                 Some((_, Begun::Alone(open))) => self.alone.push(open),

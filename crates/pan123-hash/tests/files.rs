@@ -6,11 +6,13 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     os::unix::{fs::symlink, net::UnixListener},
+    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread::{self, ThreadId},
     time::{Duration, SystemTime},
 };
 
@@ -235,7 +237,7 @@ fn a_file_that_is_written_to_and_given_its_old_time_is_an_error() {
     }
 }
 
-/// Files of `/proc` have a size of 0 and are not empty.
+/// Files of `/proc` have a size of 0 and are not empty. Others have a size that is not theirs.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_of_unknown_size_is_an_error() {
@@ -243,6 +245,16 @@ fn a_file_of_unknown_size_is_an_error() {
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Grown);
         assert!(error.to_string().contains("the system does not know its size"), "{error}");
+        assert!(error.to_string().contains("as under /proc and /sys, has to be copied elsewhere"), "{error}");
+    }
+    // Those of `/sys` say that they are a page long.
+    let path = Path::new("/sys/devices/system/cpu/online");
+    let Ok(content) = fs::read(path) else { return };
+    for result in both(path, &Options::new(bytes(1))) {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Shrunk);
+        assert!(error.to_string().contains(&format!("ended after {} bytes", content.len())), "{error}");
+        assert!(error.to_string().contains("as under /proc and /sys, has to be copied elsewhere"), "{error}");
     }
 }
 
@@ -421,6 +433,92 @@ fn an_input_that_breaks_its_word_is_an_error() {
         let error = hash_input(&changed, &options.progress(&progress)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Changed);
     }
+}
+
+/// A panic that says so.
+#[derive(Debug, PartialEq)]
+struct Panicked(&'static str);
+
+/// What a call panicked with.
+fn panicked(call: impl FnOnce()) -> Option<Panicked> {
+    let payload = panic::catch_unwind(AssertUnwindSafe(call)).err()?;
+    Some(*payload.downcast::<Panicked>().expect("what was panicked with"))
+}
+
+/// Panics at its fifth MiB.
+struct Panics;
+
+impl Input for Panics {
+    fn size(&self) -> io::Result<u64> {
+        Ok(16 * MIB as u64)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        if offset >= 5 * MIB as u64 {
+            panic::panic_any(Panicked("input"));
+        }
+        Ok(buf.len())
+    }
+}
+
+#[test]
+fn a_panic_of_the_input_comes_through_whatever_thread_it_was_on() {
+    let options = Options::new(bytes(1 << 24));
+    assert_eq!(panicked(|| _ = hash_input(&Panics, &options)), Some(Panicked("input")));
+    // Cancelled before it is noticed.
+    let cancel = AtomicBool::new(false);
+    let progress = |_| cancel.store(true, Ordering::Relaxed);
+    let options = options.progress(&progress).cancel(&cancel);
+    let result = panic::catch_unwind(AssertUnwindSafe(|| hash_input(&Panics, &options)));
+    match result {
+        Ok(result) => assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled),
+        Err(payload) => assert_eq!(payload.downcast_ref(), Some(&Panicked("input"))),
+    }
+}
+
+/// A path that panics when another thread than this one looks at it.
+struct TouchyPath(PathBuf, ThreadId, AtomicBool);
+
+impl AsRef<Path> for TouchyPath {
+    fn as_ref(&self) -> &Path {
+        if thread::current().id() != self.1 {
+            self.2.store(true, Ordering::Relaxed);
+            panic::panic_any(Panicked("path"));
+        }
+        &self.0
+    }
+}
+
+#[test]
+fn a_panic_of_the_host_comes_through_from_many_files() {
+    let dir = Dir::new();
+    let path = dir.file("file", &random(MIB));
+    let paths: Vec<_> =
+        (0..100).map(|_| TouchyPath(path.clone(), thread::current().id(), AtomicBool::new(false))).collect();
+    let options = Options::new(bytes(1 << 24));
+    let got = panicked(|| {
+        hash_many(&paths, &options, |_, result| assert!(result.is_ok())).expect("no kernel is named");
+    });
+    // On one core there is no other thread.
+    let others = paths.iter().any(|path| path.2.load(Ordering::Relaxed));
+    assert_eq!(got, others.then_some(Panicked("path")));
+
+    let paths = vec![path; 100];
+    let each = |file, _| {
+        if file == 50 {
+            panic::panic_any(Panicked("each"));
+        }
+    };
+    assert_eq!(panicked(|| _ = hash_many(&paths, &options, each)), Some(Panicked("each")));
+    let progress = |bytes| {
+        if bytes > 20 * MIB as u64 {
+            panic::panic_any(Panicked("progress"));
+        }
+    };
+    let options = options.progress(&progress);
+    assert_eq!(panicked(|| _ = hash_many(&paths, &options, |_, _| {})), Some(Panicked("progress")));
+    let large = dir.file("large", &random(32 * MIB));
+    assert_eq!(panicked(|| _ = hash_file(&large, &options)), Some(Panicked("progress")));
 }
 
 #[test]
