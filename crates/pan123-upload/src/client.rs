@@ -412,7 +412,11 @@ impl Client {
         }
         let md5 = match md5 {
             Some(md5) => md5,
-            None => crate::hashing::range(source.clone(), offset, len).await?,
+            None => {
+                // Never closed, so there is always one in the end.
+                let _permit = if source.may_hang() { None } else { self.0.hashes.acquire().await.ok() };
+                crate::hashing::range(source.clone(), offset, len).await?
+            }
         };
         let part = Part { source, offset, len, meter: Arc::default() };
         let fields = SliceFields { preupload_id: &preupload_id, slice_no, md5 };
@@ -539,9 +543,10 @@ impl Client {
         endpoint: Endpoint,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        // First, so that calls whose turn is far away keep no room from others.
+        self.0.turns.take(endpoint).await;
         // Never closed, so there is always one in the end.
         let _room = self.0.single_calls.acquire().await;
-        self.0.turns.take(endpoint).await;
         let result = call.await;
         let mut link = self.0.link();
         match &result {

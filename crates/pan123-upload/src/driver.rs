@@ -27,6 +27,7 @@ use crate::{
     resume::Resume,
     service::{Part, PartMeter},
     source::{SourceRead, changed, unreadable},
+    token::NoOther,
     upload::{Job, Uploaded},
 };
 
@@ -450,8 +451,13 @@ impl Driver {
                 };
                 Err(match self.last_error.take() {
                     // Why there is no other token goes with what to do.
-                    Some(cause) if error.class() == Some(Class::Auth) && cause.class() == error.class() => {
-                        error.with_advice(cause.advice()).with_source(cause)
+                    Some(cause)
+                        if (error.class() == Some(Class::Auth) && cause.class() == error.class())
+                            || NoOther::is_behind(&cause) =>
+                    {
+                        // Also when it is the network that has no other one.
+                        let kind = if NoOther::is_behind(&cause) { cause.kind() } else { error.kind() };
+                        error.with_kind(kind).with_advice(cause.advice()).with_source(cause)
                     }
                     Some(cause) => error.with_source(cause),
                     None => error,

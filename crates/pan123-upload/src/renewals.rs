@@ -4,11 +4,9 @@
 //! else's. A service that refuses whatever token it is given must not be asked for one after the other.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-
-use pan123_proto::Endpoint;
 
 use crate::token::Token;
 
@@ -27,15 +25,15 @@ pub(crate) struct Renewals(Mutex<State>);
 struct State {
     in_vain: u32,
     /// The call that refused the token before the newest.
-    refused_by: Option<Endpoint>,
+    refused_by: Option<Arc<str>>,
     newest: Option<(Token, Instant)>,
 }
 
 impl Renewals {
-    /// A request to this endpoint went well. That says nothing of a token that another one refuses.
-    pub(crate) fn worked(&self, endpoint: Endpoint) {
+    /// This call went well. That says nothing of a token that another one, or the same at another host, refuses.
+    pub(crate) fn worked(&self, call: &str) {
         let mut state = self.state();
-        if state.refused_by.is_none_or(|refused_by| refused_by == endpoint) {
+        if state.refused_by.as_deref().is_none_or(|refused_by| refused_by == call) {
             (state.in_vain, state.refused_by) = (0, None);
         }
     }
@@ -51,13 +49,13 @@ impl Renewals {
         state.in_vain < IN_VAIN_MAX || at.elapsed() >= FORGET_AFTER
     }
 
-    /// A token was renewed because this endpoint refused the old one; many requests may learn of it.
-    pub(crate) fn renewed(&self, token: &Token, endpoint: Endpoint) {
+    /// A token was renewed because this call refused the old one; many requests may learn of it.
+    pub(crate) fn renewed(&self, token: &Token, call: &Arc<str>) {
         let mut state = self.state();
         if state.newest.as_ref().is_none_or(|(newest, _)| !newest.is(token)) {
             state.newest = Some((token.clone(), Instant::now()));
             state.in_vain += 1;
-            state.refused_by = Some(endpoint);
+            state.refused_by = Some(call.clone());
         }
     }
 

@@ -220,14 +220,19 @@ impl Service {
     ) -> Result<T, Error> {
         let mut token = self.tokens.get(None).await?;
         let mut is_new = false;
+        // Upload hosts may differ in what they take.
+        let by: Arc<str> = match server {
+            Some(server) => format!("{} at {server}", endpoint.name()).into(),
+            None => endpoint.name().into(),
+        };
         loop {
             let response = self.send(endpoint, server, payload, &token).await?;
             let mut refusal = match read(&response, decode, &token) {
                 Err(failure) if failure.class == Class::Auth => failure,
                 result => {
                     if result.is_ok() {
-                        self.renewals.worked(endpoint);
-                        if token.refused_by() == Some(endpoint) {
+                        self.renewals.worked(&by);
+                        if token.refused_by() == Some(&by) {
                             self.tokens.worked(&token).await;
                         }
                     }
@@ -238,7 +243,7 @@ impl Service {
                 return Err(refused_anew(refusal).into());
             }
             tracing::info!(call = endpoint.name(), "the service turned the access token down: {refusal}");
-            token = token.with_refused_by(Some(endpoint));
+            token = token.with_refused_by(Some(by.clone()));
             token = match self.tokens.get(Some(&token)).await {
                 Ok(renewed) => renewed,
                 // That there is no other token is only half of it. Why goes with what to do, unless somebody else's code
@@ -254,7 +259,7 @@ impl Service {
             };
             // One that another process had fetched may have been turned down long before.
             is_new = !token.is_shared();
-            self.renewals.renewed(&token, endpoint);
+            self.renewals.renewed(&token, &by);
             self.turns.take(endpoint).await;
         }
     }

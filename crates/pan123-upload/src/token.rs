@@ -8,9 +8,8 @@ mod refresh_token;
 pub use client_credentials::ClientCredentials;
 pub use refresh_token::RefreshToken;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use pan123_proto::Endpoint;
 use pan123_transport::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -23,9 +22,9 @@ pub struct Token {
     expires_unix_ms: Option<i64>,
     /// Somebody else fetched it, at some time.
     shared: bool,
-    /// The call that turned it down; of one that was fetched in the place of such a token, and has not yet worked with
-    /// that call, the call that turned down the other.
-    refused_by: Option<Endpoint>,
+    /// The call that turned it down, with its upload host if it went to one; of one that was fetched in the place of such a
+    /// token, and has not yet worked with that call, the call that turned down the other.
+    refused_by: Option<Arc<str>>,
 }
 
 impl Token {
@@ -78,14 +77,14 @@ impl Token {
     }
 
     /// The same token, or the one in its place, which this call turned down.
-    pub(crate) fn with_refused_by(mut self, endpoint: Option<Endpoint>) -> Self {
-        self.refused_by = endpoint;
+    pub(crate) fn with_refused_by(mut self, call: Option<Arc<str>>) -> Self {
+        self.refused_by = call;
         self
     }
 
     /// See [`with_refused_by`](Self::with_refused_by).
-    pub(crate) fn refused_by(&self) -> Option<Endpoint> {
-        self.refused_by
+    pub(crate) fn refused_by(&self) -> Option<&Arc<str>> {
+        self.refused_by.as_ref()
     }
 
     /// True when `other` is the same token.

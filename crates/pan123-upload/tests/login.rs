@@ -138,6 +138,58 @@ async fn a_token_that_one_call_takes_and_another_refuses_is_no_reason_for_a_four
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_refuses_every_token_is_no_reason_for_a_fourth_either() {
+    let bench = Bench::new();
+    let refused = Fault::new(Endpoint::Slice, Action::Unauthorized { http: false }).server(1);
+    bench.script(vec![refused]);
+    let url = bench.emulator.base_url();
+    let mut failed = 0;
+    for n in 0..8 {
+        let client = client(url, bench.dir.path(), developer(url, bench.dir.path()));
+        failed += u32::from(upload_bytes(&client, bytes(8 * SLICE, n), &format!("f{n}")).await.is_err());
+    }
+    assert!(failed > 3, "both hosts were tried");
+    assert_eq!(issued(&bench), 3, "tokens");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_whose_answers_are_lost_count_too() {
+    for runs in [1, 6] {
+        let bench = Bench::new();
+        bench.script(vec![Fault::new(Endpoint::AccessToken, Action::Reset).at(At::Done)]);
+        let url = bench.emulator.base_url();
+        for run in 0..runs {
+            let client = client(url, bench.dir.path(), developer(url, bench.dir.path()));
+            for n in 0..6 / runs {
+                let error = upload_bytes(&client, bytes(SLICE, 10 * run + n), "f").await.unwrap_err();
+                assert_eq!((error.kind(), error.is_resumable()), (ErrorKind::Network, true), "{error}");
+                assert!(
+                    error.message().contains("the answers to 3 requests for a token were lost"),
+                    "{error}"
+                );
+                assert!(error.advice().contains("Check the network"), "{error:?}");
+            }
+        }
+        assert_eq!(bench.requests(Endpoint::AccessToken).len(), 3, "in {runs} runs");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_failed_for_sure_is_tried_as_other_calls_are() {
+    let bench = Bench::new();
+    let busy = Action::Status { status: 503, body: String::new(), retry_after: None };
+    let lost = Fault::new(Endpoint::AccessToken, Action::Reset).at(At::Done);
+    bench.script(vec![
+        Fault { times: Some(4), ..Fault::new(Endpoint::AccessToken, busy) },
+        Fault { times: Some(2), ..lost },
+    ]);
+    let url = bench.emulator.base_url();
+    let client = client(url, bench.dir.path(), developer(url, bench.dir.path()));
+    upload_bytes(&client, bytes(SLICE, 1), "f").await.unwrap();
+    assert_eq!(bench.requests(Endpoint::AccessToken).len(), 4 + 2 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_create_that_goes_again_with_a_new_token_waits_for_its_turn() {
     let bench = Bench::new();
     let refused = Fault::new(Endpoint::Create, Action::Unauthorized { http: false });

@@ -211,6 +211,10 @@ impl Upload {
         self.failing_since.get_or_insert(now);
         if failure.class == Class::RateLimited {
             self.throttled_since.get_or_insert(now);
+            if self.policy.throttled_for > self.policy.retry_for {
+                // It has a clock of its own, and says that requests get there.
+                self.failing_since = None;
+            }
         }
         match slice {
             Some(sent) => {

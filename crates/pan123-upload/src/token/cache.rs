@@ -9,7 +9,7 @@ use std::{
 };
 
 use md5::{Digest, Md5};
-use pan123_proto::Endpoint;
+use pan123_proto::{Class, Endpoint, Failure};
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
@@ -208,7 +208,10 @@ pub(super) struct Saved {
     in_vain: u32,
     /// The call that refused the one before this.
     #[serde(default)]
-    refused_by: Option<Endpoint>,
+    refused_by: Option<Arc<str>>,
+    /// When others were asked for of which nothing was heard; the service may have made them all the same.
+    #[serde(default)]
+    asked_unix_ms: Vec<i64>,
 }
 
 impl Saved {
@@ -227,15 +230,82 @@ impl Saved {
             fetched_unix_ms: now_unix_ms,
             in_vain: 0,
             refused_by: None,
+            asked_unix_ms: Vec::new(),
         }
+    }
+
+    /// What is on record while another token than `saved` is asked for: that it was, in case nothing is heard of it.
+    /// `lost` is why nothing was heard of the last one, if that is known.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Login`] if the service has refused too many in a row, and [`ErrorKind::Network`] if it may have made too
+    /// many of which nothing was heard.
+    pub(super) fn asking(
+        saved: Option<&Self>,
+        refused: Option<&Token>,
+        lost: Option<&Error>,
+        now_unix_ms: i64,
+    ) -> Result<Self, Error> {
+        let nothing = || Self {
+            access_token: String::new(),
+            expires_unix_ms: None,
+            fetched_unix_ms: 0,
+            in_vain: 0,
+            refused_by: None,
+            asked_unix_ms: Vec::new(),
+        };
+        let mut asking = saved.cloned().unwrap_or_else(nothing);
+        asking.check_in_vain(refused, now_unix_ms)?;
+        asking.asked_unix_ms.retain(|&asked| left_ms(asked, now_unix_ms).is_some());
+        asking.check_unheard(refused, lost, now_unix_ms)?;
+        asking.asked_unix_ms.push(now_unix_ms);
+        Ok(asking)
+    }
+
+    /// The service has said that there is no token, so none was made.
+    pub(super) fn answered(mut self) -> Self {
+        self.asked_unix_ms.pop();
+        self
+    }
+
+    fn check_unheard(
+        &self,
+        refused: Option<&Token>,
+        lost: Option<&Error>,
+        now_unix_ms: i64,
+    ) -> Result<(), Error> {
+        let Some(left) = self.asked_unix_ms.first().and_then(|&asked| left_ms(asked, now_unix_ms)) else {
+            return Ok(());
+        };
+        let unheard = self.asked_unix_ms.len() as u32;
+        let refused = refused.is_some_and(|refused| self.is(refused));
+        if unheard + if refused { 1 + self.in_vain } else { 0 } <= IN_VAIN_MAX {
+            return Ok(());
+        }
+        let why = format!(
+            "the answers to {unheard} requests for a token were lost in the last ten minutes, and each may have made one; no other is fetched before {} s have passed, as each pushes out another one",
+            left / 1000 + 1,
+        );
+        let advice = format!(
+            "Check the network and the proxy between here and the service; then run the same command again: {why}."
+        );
+        let last = lost.map(|lost| format!("; the last one: {}", lost.message())).unwrap_or_default();
+        let failure = Failure::local(Endpoint::AccessToken, Class::Auth, format!("{why}{last}"));
+        Err(Error::from(failure)
+            .with_kind(ErrorKind::Network)
+            .with_advice(advice)
+            .with_source(super::NoOther))
     }
 
     /// The same in the place of `old`, which may have been refused.
     pub(super) fn in_place_of(mut self, old: Option<&Self>, refused: Option<&Token>) -> Self {
         let Some(old) = old else { return self };
-        (self.in_vain, self.refused_by) = (old.in_vain, old.refused_by);
+        (self.in_vain, self.refused_by) = (old.in_vain, old.refused_by.clone());
+        self.asked_unix_ms.clone_from(&old.asked_unix_ms);
         if let Some(refused) = refused.filter(|refused| old.is(refused)) {
-            (self.in_vain, self.refused_by) = ((old.in_vain + 1).min(IN_VAIN_MAX), refused.refused_by());
+            (self.in_vain, self.refused_by) =
+                ((old.in_vain + 1).min(IN_VAIN_MAX), refused.refused_by().cloned());
         }
         self
     }
@@ -246,16 +316,14 @@ impl Saved {
     ///
     /// [`ErrorKind::Login`] if the service has refused too many in a row, this one the last.
     pub(super) fn check_in_vain(&self, refused: Option<&Token>, now_unix_ms: i64) -> Result<(), Error> {
-        let age_ms = u64::try_from(now_unix_ms.saturating_sub(self.fetched_unix_ms));
-        // One from the future was fetched when the clock was wrong.
-        let left = age_ms.ok().and_then(|age| FORGET_AFTER.checked_sub(Duration::from_millis(age)));
+        let left = left_ms(self.fetched_unix_ms, now_unix_ms);
         let refused = refused.is_some_and(|refused| self.is(refused));
         match left {
-            Some(left) if refused && self.in_vain >= IN_VAIN_MAX && !left.is_zero() => {
+            Some(left) if refused && self.in_vain >= IN_VAIN_MAX => {
                 let why = format!(
                     "the service refused {} tokens in a row, and no other is fetched before {} s have passed, as each pushes out another one",
                     IN_VAIN_MAX + 1,
-                    left.as_secs() + 1,
+                    left / 1000 + 1,
                 );
                 let advice = format!(
                     "Check that the account may use the service and that nothing else logs in with the same client id; then run the same command again: {why}."
@@ -283,12 +351,13 @@ impl Saved {
 
     pub(super) fn token(&self) -> Result<Token, Error> {
         let token = Token::new(self.access_token.as_str(), self.expires_unix_ms)?;
-        Ok(token.with_refused_by(self.refused_by))
+        Ok(token.with_refused_by(self.refused_by.clone()))
     }
 
-    /// True when it was not fetched before `other`, or there is no other.
+    /// True when it was not fetched before `other` and knows of as many that were asked for, or there is no other.
     pub(super) fn is_as_new_as(&self, other: Option<&Self>) -> bool {
-        other.is_none_or(|other| self.fetched_unix_ms >= other.fetched_unix_ms)
+        let news = |saved: &Self| (saved.fetched_unix_ms, saved.asked_unix_ms.len());
+        other.is_none_or(|other| news(self) >= news(other))
     }
 
     /// How it stands, `ahead` being how long before its end it is to be renewed. A token that lives
@@ -305,6 +374,14 @@ impl Saved {
             Age::Fresh
         }
     }
+}
+
+/// How many milliseconds are left of the time in which what happened then counts.
+fn left_ms(then_unix_ms: i64, now_unix_ms: i64) -> Option<u64> {
+    // What is in the future was put down when the clock was wrong.
+    let age_ms = u64::try_from(now_unix_ms.saturating_sub(then_unix_ms)).ok()?;
+    let left = FORGET_AFTER.checked_sub(Duration::from_millis(age_ms))?;
+    (!left.is_zero()).then_some(left.as_millis() as u64)
 }
 
 impl Drop for Saved {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pan123_proto::{Endpoint, decode, wire::TokenRequest};
+use pan123_proto::{Class, Endpoint, decode, wire::TokenRequest};
 use pan123_transport::{BoxFuture, Transport};
 use tokio::sync::Mutex;
 
@@ -42,6 +42,8 @@ struct State {
     saved: Option<Saved>,
     failed: Option<(Instant, Error)>,
     ahead_again: Option<Instant>,
+    /// Why the last answer of which nothing was heard was lost.
+    lost: Option<Error>,
 }
 
 impl ClientCredentials {
@@ -133,18 +135,32 @@ impl ClientCredentials {
                 return Ok(token.shared());
             }
         }
-        if let Some(saved) = &state.saved {
-            saved.check_in_vain(refused, now_unix_ms())?;
-        }
-        let saved = self.fetch().await?.in_place_of(state.saved.as_ref(), refused);
+        let lost = state.lost.as_ref();
+        let asking = Saved::asking(state.saved.as_ref(), refused, lost, now_unix_ms())?;
+        // Put down before it is sent: whatever ends this process or loses the answer, a token may have been made.
+        state.saved = Some(asking.clone());
+        self.keep(&asking).await;
+        let fetched = self.fetch().await;
+        let saved = match &fetched {
+            Ok(fetched) => fetched.clone().in_place_of(Some(&asking.answered()), refused),
+            Err(error) if is_lost(error) => {
+                state.lost = Some(error.clone());
+                return Err(error.clone());
+            }
+            Err(_) => asking.answered(),
+        };
+        self.keep(&saved).await;
+        state.saved = Some(saved.clone());
+        fetched.and_then(|_| saved.token())
+    }
+
+    /// Keeps it for other processes.
+    async fn keep(&self, saved: &Saved) {
         if let Some(cache) = &self.cache
-            && let Err(error) = cache.save(&saved).await
+            && let Err(error) = cache.save(saved).await
         {
             tracing::warn!(%error, advice = error.advice(), "cannot keep the token for the next run");
         }
-        let token = saved.token();
-        state.saved = Some(saved);
-        token
     }
 
     async fn fetch(&self) -> Result<Saved, Error> {
@@ -155,6 +171,12 @@ impl ClientCredentials {
         let token = Token::new(answer.access_token.expose(), Some(answer.expires_at_unix_ms))?;
         Ok(Saved::fetched(&token, now_unix_ms()))
     }
+}
+
+/// Whether the service may have made a token of which nothing is known.
+fn is_lost(error: &Error) -> bool {
+    let lost = [Class::Interrupted, Class::Stalled, Class::NoAnswer, Class::Protocol];
+    error.class().is_some_and(|class| lost.contains(&class))
 }
 
 impl TokenProvider for ClientCredentials {

@@ -17,6 +17,24 @@ fn a_rate_limit_slows_down_and_does_not_use_up_tries() {
 }
 
 #[test]
+fn a_long_pause_takes_nothing_from_the_time_for_other_failures() {
+    let mut bench = Bench::new(1);
+    for sliced in [false, true] {
+        let (id, call) = bench.call();
+        assert_eq!(matches!(call, Call::Slice { .. }), sliced);
+        let endpoint = if sliced { Endpoint::Slice } else { Endpoint::Create };
+        let pause = Some(Duration::from_secs(100));
+        let failure = Failure { retry_after: pause, ..failure(endpoint, Class::RateLimited) };
+        bench.tell(Input::Failed { id, failure, sent: 0 });
+        assert!(matches!(bench.fail(Class::Interrupted), Call::Create { .. } | Call::Slice { .. }));
+        assert!(matches!(bench.fail(Class::Server), Call::Create { .. } | Call::Slice { .. }));
+        bench.reply(if sliced { Reply::SliceTaken } else { created(SLICE) });
+    }
+    bench.reply(STORED);
+    bench.completed();
+}
+
+#[test]
 fn a_rate_limit_is_told_with_its_try_and_its_pause() {
     let mut bench = Bench::new(1);
     (0..3).for_each(|_| drop(bench.fail(Class::RateLimited)));
