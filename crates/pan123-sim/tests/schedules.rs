@@ -8,10 +8,16 @@ fn story(seed: u64) -> Story {
     run(&scenario, &mut Machine::new(scenario.policy.clone(), scenario.link.clone(), seed))
 }
 
+/// Schedules that are rare and went wrong once.
+///
+/// 50579: two of three servers are dead, the uplink is too slow for one slice, and each time one is nearly at the line
+/// another joins it for some seconds, so that none was ever alone.
+const RARE: [u64; 1] = [50_579];
+
 #[test]
 fn every_property_holds_over_random_schedules() {
     let (mut completed, mut others, mut faults) = (0, 0, 0);
-    for seed in 0..3000 {
+    for seed in (0..3000).chain(RARE) {
         let story = story(seed);
         assert!(story.violations.is_empty(), "seed {seed}: {:#?}", story.violations);
         completed += story.completed;

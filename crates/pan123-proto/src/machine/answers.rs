@@ -16,6 +16,9 @@ use crate::{Class, Endpoint, Failure};
 const MISSES_ALONE_MIN: usize = 2;
 /// Lone slices that may miss the gateway's line in a row, however many servers there are.
 const MISSES_ALONE_MAX: usize = 4;
+/// Slices that may miss the gateway's line one after the other with none acknowledged in between, also if others were in
+/// flight for some of the time.
+const MISSES_MAX: u32 = 8;
 /// How often a slice meets no server before other upload hosts are asked for, once.
 const HOSTS_AFTER: u32 = 3;
 /// How often a slice is tried when the service refuses it in words that this crate does not know.
@@ -190,6 +193,7 @@ impl Upload {
     fn slice_taken(&mut self, now: Duration, link: &mut Link, sent: Sent) {
         link.slice_taken(sent.key, now);
         self.misses_alone.clear();
+        self.misses = (0, now);
         let Some(remote) = &mut self.remote else { return };
         while let Some(copy) = remote.slices.copy_of(sent.slice.no).map(|copy| copy.id) {
             let Some(copy) = remote.slices.land(copy) else { break };
@@ -452,13 +456,21 @@ impl Upload {
         failure.class = Class::BodyTimeout;
         link.missed_line(flight, now);
         self.put_back(no, now, false);
+        // Those that were under way together have missed it together.
+        let (misses, missed_at) = self.misses;
+        if misses == 0 || flight.started >= missed_at {
+            self.misses = (misses + 1, now);
+        }
         if !flight.crowded {
             self.misses_alone.push(sent.server.clone());
         }
         let servers = self.remote.as_ref().map_or(&[][..], |remote| &remote.servers);
         let misses = self.misses_alone.len();
         let all_tried = servers.iter().all(|server| self.misses_alone.contains(server));
-        if misses >= MISSES_ALONE_MAX || (misses >= MISSES_ALONE_MIN && all_tried) {
+        if misses >= MISSES_ALONE_MAX
+            || (misses >= MISSES_ALONE_MIN && all_tried)
+            || self.misses.0 >= MISSES_MAX
+        {
             let needed = flight.len as f64 / link.body_line().as_secs_f64();
             failure.message = format!(
                 "the uplink made {:.2} Mbit/s, and a slice of {} bytes needs {:.2} Mbit/s to be complete in {} s; the service said: {}",

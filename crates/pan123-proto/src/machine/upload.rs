@@ -49,6 +49,8 @@ pub struct Upload {
     pub(super) hosts_asked: bool,
     /// Servers to which a slice missed the gateway's line although it was alone, in a row.
     pub(super) misses_alone: Vec<Arc<str>>,
+    /// Slices that missed the line one after the other since one was acknowledged, and when the last one did.
+    pub(super) misses: (u32, Duration),
     /// Bytes of slices that were sent a second time while the first copy was on its way.
     hedged: u64,
     rng: fastrand::Rng,
@@ -149,6 +151,7 @@ impl Upload {
             single_failed: false,
             hosts_asked: false,
             misses_alone: Vec::new(),
+            misses: (0, Duration::ZERO),
             hedged: 0,
             rng: fastrand::Rng::with_seed(seed),
             next_id: 0,
