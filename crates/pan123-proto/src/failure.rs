@@ -215,6 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn pieces_of_a_long_secret_are_hidden() {
+        for (message, shown) in [
+            ("token 0123456789abcdef… is bad", "token [hidden]… is bad"),
+            ("令牌456789abcdefghijklm无效", "令牌[hidden]无效"),
+            ("ends with 9abcdefghijklmnopq", "ends with [hidden]"),
+            ("0123456789ab 0123456789a 56789abcdefgh", "[hidden] 0123456789a [hidden]"),
+        ] {
+            let mut failure = Failure::local(Endpoint::Slice, Class::Refused, message);
+            failure.hide("0123456789abcdefghijklmnopq");
+            assert_eq!(failure.message, shown);
+        }
+    }
+
+    #[test]
     fn a_short_secret_is_hidden_where_it_stands_alone() {
         for (message, shown) in [
             ("Bearer ab1, \"ab1\"", "Bearer [hidden], \"[hidden]\""),

@@ -6,14 +6,17 @@ pub(crate) const SECRET_LEN_MIN: usize = 8;
 
 pub(crate) const HIDDEN: &str = "[hidden]";
 
-/// `text` with `[hidden]` for every occurrence of `secret`; secrets of less than 8 bytes are replaced where no letter or
-/// digit is next to them.
+/// So many bytes of a secret in a row are no chance.
+const PIECE_MIN: usize = 12;
+
+/// `text` with `[hidden]` for every occurrence of `secret`, and of any 12 or more bytes of it in a row; secrets of less than
+/// 8 bytes are replaced where no letter or digit is next to them.
 pub fn without_secret(text: &str, secret: &str) -> String {
     if secret.is_empty() {
         return text.to_owned();
     }
     if secret.len() >= SECRET_LEN_MIN {
-        return text.replace(secret, HIDDEN);
+        return without_pieces(&text.replace(secret, HIDDEN), secret);
     }
     let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
     let is_word = |c: char| c.is_ascii_alphanumeric();
@@ -26,6 +29,26 @@ pub fn without_secret(text: &str, secret: &str) -> String {
         rest = after;
     }
     shown.push_str(rest);
+    shown
+}
+
+/// Hides pieces of a long secret.
+fn without_pieces(text: &str, secret: &str) -> String {
+    let piece_at = |rest: &str| {
+        let alike = |from: &str| {
+            let same = rest.chars().zip(from.chars()).take_while(|(a, b)| a == b);
+            same.map(|(a, _)| a.len_utf8()).sum::<usize>()
+        };
+        secret.char_indices().map(|(at, _)| alike(&secret[at..])).max().unwrap_or(0)
+    };
+    let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(first) = rest.chars().next() {
+        let piece = piece_at(rest);
+        let is_piece = piece >= PIECE_MIN;
+        let len = if is_piece { piece } else { first.len_utf8() };
+        shown.push_str(if is_piece { HIDDEN } else { &rest[..len] });
+        rest = &rest[len..];
+    }
     shown
 }
 

@@ -203,7 +203,7 @@ impl ClientBuilder {
 
     /// How long to keep trying when nothing gets through, whatever the failure: no request is sent again later than so
     /// long after the first failure since the last success, and zero is one try. While an upload waits for others of the
-    /// client that get through, its time stands still. By default 60 s, and 120 s if it is the
+    /// client that get through, or are answered with failures as it is itself, its time stands still. By default 60 s, and 120 s if it is the
     /// service that refuses everything because there are too many requests. See [`Policy::throttled_for`] for pauses that
     /// it asks for.
     #[must_use]

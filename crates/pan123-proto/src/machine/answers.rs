@@ -213,6 +213,7 @@ impl Upload {
             return;
         }
         self.failing_since.get_or_insert(now);
+        self.answered = failure.http_status.is_some();
         if failure.class == Class::RateLimited {
             self.throttled_since.get_or_insert(now);
             if self.policy.throttled_for > self.policy.retry_for {

@@ -9,7 +9,8 @@ pub struct Policy {
     pub tries_max: u32,
     /// How long to keep trying when nothing at all gets through, counted from the first failure after the last thing that
     /// did. A wait that would be over later is not begun, unless the service asked for it. A wait for other uploads on the
-    /// same link does not count as long as something of theirs gets through. What the service refuses for a
+    /// same link does not count as long as something of theirs gets through, or the service answers with failures, of which
+    /// each request may meet [`tries_max`](Self::tries_max). What the service refuses for a
     /// reason of its own is tried three times, and once if this is zero.
     pub retry_for: Duration,
     /// How long to keep trying when the service refuses everything because there are too many requests. A pause that it

@@ -29,6 +29,8 @@ pub struct Upload {
     pub(super) remote: Option<Remote>,
     /// Since when nothing has got through: the first failure after the last thing that did.
     pub(super) failing_since: Option<Duration>,
+    /// The last failure was an answer of the service.
+    pub(super) answered: bool,
     /// When a slice last failed.
     pub(super) landed_at: Duration,
     /// Since when everything is refused because there are too many requests.
@@ -141,6 +143,7 @@ impl Upload {
             doubted: None,
             remote: None,
             failing_since: None,
+            answered: false,
             landed_at: Duration::ZERO,
             throttled_since: None,
             met: false,
@@ -390,9 +393,8 @@ impl Upload {
             let clocks = [&mut turn.polling_since, &mut self.throttled_since];
             clocks.into_iter().flatten().for_each(|since| *since += waited);
         }
-        if let Some(since) = &mut self.failing_since {
-            *since += link.waited_for_others(turn.ready_at.max(*since), now);
-        }
+        let waits_since = turn.ready_at;
+        self.stand_still(waits_since, link, now);
         link.start(endpoint, now);
         Some(Action::Send { id, call })
     }
@@ -419,15 +421,27 @@ impl Upload {
             }
             None => return None,
         };
-        if let (Some(since), Some(waits_since)) = (&mut self.failing_since, waits_since) {
-            *since += link.waited_for_others(waits_since.max(self.landed_at).max(*since), now);
-        }
         let id = TryId(self.next_id);
         self.next_id += 1;
         remote.slices.start(id, key, slice, server.clone());
         let md5 = digests.slices[slice.no as usize - 1];
         let preupload_id = remote.preupload_id.clone();
+        if let Some(waits_since) = waits_since {
+            self.stand_still(waits_since.max(self.landed_at), link, now);
+        }
         Some(Action::Send { id, call: Call::Slice { server, preupload_id, slice, md5 } })
+    }
+
+    /// To have waited since then for a turn or a place is nobody's failure, if the service answers: tries are counted then.
+    /// If it does not, others have to get through.
+    fn stand_still(&mut self, waits_since: Duration, link: &Link, now: Duration) {
+        let Some(since) = &mut self.failing_since else { return };
+        let waits_since = waits_since.max(*since);
+        *since += if self.answered {
+            now.saturating_sub(waits_since)
+        } else {
+            link.waited_for_others(waits_since, now)
+        };
     }
 
     /// Whether there is a digest for each slice of this file.
