@@ -307,10 +307,33 @@ fn a_file_that_changed_since_is_sent_anew() {
 fn a_disk_without_room_for_the_journal_costs_the_resume_and_not_the_upload() {
     let bench = Bench::new();
     let path = bench.file("f", 6 * SLICE, 1);
-    let mut command = bench.program(&["upload", "-v", &path]);
-    // A file may not grow beyond this: as on a full disk, but with another word for it.
+    let (code, text) = told(&in_little_room(bench.program(&["upload", "-v", &path])).output().unwrap());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("another run could not go on from here"), "{text}");
+    assert!(text.contains("write journal"), "{text}");
+    assert!(bench.stored("f").unwrap() == bytes(6 * SLICE, 1));
+    assert!(listed(&bench).is_empty());
+}
+
+#[test]
+fn a_run_whose_journal_could_not_be_written_promises_nothing_of_the_next_one() {
+    let bench = Bench::new();
+    let path = bench.file("f", 6 * SLICE, 1);
+    let busy = Action::Status { status: 500, body: String::new(), retry_after: None };
+    bench.script(vec![Fault::new(Endpoint::Slice, busy).slices(4..)]);
+    let run = || bench.program(&["upload", "--retry-for", "0s", "--parallel", "1", &path]);
+    let (code, text) = told(&in_little_room(run()).output().unwrap());
+    assert_eq!(code, Some(5), "{text}");
+    assert!(text.contains("Run the same command again.") && !text.contains("it goes on from"), "{text}");
+    let (code, text) = told(&run().output().unwrap());
+    assert_eq!(code, Some(5), "{text}");
+    assert!(text.contains("it goes on from the last acknowledged slice"), "{text}");
+}
+
+/// The command, in a process whose files may not grow beyond this: as on a full disk, but with another word for it.
+fn in_little_room(mut command: Command) -> Command {
     let limit = Rlimit { current: Some(300), maximum: Some(300) };
-    // SAFETY: between fork and exec only a system call is made, which is async-signal-safe.
+    // SAFETY: between fork and exec only system calls are made, which are async-signal-safe.
     unsafe {
         command.pre_exec(move || {
             setrlimit(Resource::Fsize, limit)?;
@@ -318,12 +341,7 @@ fn a_disk_without_room_for_the_journal_costs_the_resume_and_not_the_upload() {
             Ok(())
         });
     }
-    let (code, text) = told(&command.output().unwrap());
-    assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("another run could not go on from here"), "{text}");
-    assert!(text.contains("write journal"), "{text}");
-    assert!(bench.stored("f").unwrap() == bytes(6 * SLICE, 1));
-    assert!(listed(&bench).is_empty());
+    command
 }
 
 /// A write beyond the limit is then an error and does not end the process.

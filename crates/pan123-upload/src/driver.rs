@@ -443,7 +443,7 @@ impl Driver {
                 if let Some(error) = self.source_error.take() {
                     return Err(error.with_resumable(unreadable && begun));
                 }
-                let error = Error::from(failed);
+                let error = Error::from(if self.resume.is_kept() { failed } else { failed.not_kept() });
                 // One that can be read, and does not fit what is known of it.
                 let error = match error.kind() {
                     ErrorKind::Source => error.with_kind(ErrorKind::SourceChanged),

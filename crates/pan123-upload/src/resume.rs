@@ -2,7 +2,11 @@
 
 use std::{
     path::Path,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -31,6 +35,8 @@ pub(crate) struct Resume {
     begun: bool,
     /// The log says already that its result was told.
     told: bool,
+    /// Something could not be written.
+    failed: Arc<AtomicBool>,
     /// One of so many uploads that have a log open on a thread.
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -58,6 +64,8 @@ struct Log {
     /// What could not be written goes in front of the next lines, so that there is never a gap: a log is always a
     /// beginning of what happened.
     unwritten: Vec<u8>,
+    /// For the one who writes it: whether there is anything unwritten.
+    failed: Arc<AtomicBool>,
 }
 
 enum Order {
@@ -83,18 +91,30 @@ impl Resume {
             spec: job.spec.clone(),
             started_unix_ms: unix_ms(),
         };
-        let mut resume =
-            Self { keeper: None, header, held: Vec::new(), begun: false, told: false, _permit: None };
+        let mut resume = Self {
+            keeper: None,
+            header,
+            held: Vec::new(),
+            begun: false,
+            told: false,
+            failed: Arc::default(),
+            _permit: None,
+        };
         let (Some(store), Some(name)) = (job.store.clone().or_else(|| shared.store.clone()), name) else {
             return Ok((resume, Vec::new()));
         };
         let key = journal::key(&name, &base_url, &job.spec);
         let (place, bytes) = if store.may_block() {
-            resume._permit = shared.logs.clone().acquire_owned().await.ok();
-            let Some(opened) = on_a_thread(store, key.clone()).await else { return Ok((resume, Vec::new())) };
+            // Sources that may hang would keep their places for as long as they do.
+            if !job.source.may_hang() {
+                resume._permit = shared.logs.clone().acquire_owned().await.ok();
+            }
+            let Some(opened) = on_a_thread(store, key.clone(), resume.failed.clone()).await else {
+                return Ok((resume, Vec::new()));
+            };
             opened?
         } else {
-            let (log, bytes) = Log::open(&*store, &key)?;
+            let (log, bytes) = Log::open(&*store, &key, resume.failed.clone())?;
             (Place::Here(log), bytes)
         };
         resume.keeper = Some(Keeper { key, place });
@@ -165,6 +185,11 @@ impl Resume {
         self.order(|done| Order::Clear { done })
     }
 
+    /// Whether another run could go on from here, as far as is known.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.keeper.is_some() && !self.failed.load(Ordering::Relaxed)
+    }
+
     /// Leaves nothing behind: whoever had it has the log now.
     pub(crate) fn take(&mut self) -> Self {
         Self {
@@ -173,6 +198,7 @@ impl Resume {
             held: std::mem::take(&mut self.held),
             begun: self.begun,
             told: self.told,
+            failed: self.failed.clone(),
             // It is over; others may begin.
             _permit: None,
         }
@@ -218,12 +244,16 @@ impl Resume {
 
 /// Has a thread open a log and read it, and then do what it is told until nobody can tell it any more. `None` if there
 /// is no thread to be had, or it panicked.
-async fn on_a_thread(store: Arc<dyn ResumeStore>, key: String) -> Option<Result<(Place, Vec<u8>), Error>> {
+async fn on_a_thread(
+    store: Arc<dyn ResumeStore>,
+    key: String,
+    failed: Arc<AtomicBool>,
+) -> Option<Result<(Place, Vec<u8>), Error>> {
     let (opened, answer) = oneshot::channel();
     let (sender, orders) = mpsc::channel();
     let (closing, closed) = oneshot::channel::<()>();
     let work = move || {
-        let told = match Log::open(&*store, &key) {
+        let told = match Log::open(&*store, &key, failed) {
             Ok((log, bytes)) => opened.send(Ok(bytes)).is_ok().then_some(log),
             Err(error) => {
                 let _ = opened.send(Err(error));
@@ -245,10 +275,10 @@ async fn on_a_thread(store: Arc<dyn ResumeStore>, key: String) -> Option<Result<
 
 impl Log {
     /// Opens the log and returns what is in it.
-    fn open(store: &dyn ResumeStore, key: &str) -> Result<(Self, Vec<u8>), Error> {
+    fn open(store: &dyn ResumeStore, key: &str, failed: Arc<AtomicBool>) -> Result<(Self, Vec<u8>), Error> {
         let mut open = store.open(key)?;
         let bytes = open.read()?;
-        Ok((Self { open, unwritten: Vec::new() }, bytes))
+        Ok((Self { open, unwritten: Vec::new(), failed }, bytes))
     }
 
     fn carry_out(&mut self, order: Order) {
@@ -257,7 +287,9 @@ impl Log {
                 // An upload is worth more than its log.
                 let first = self.unwritten.is_empty();
                 self.unwritten.extend(lines);
-                match self.open.append(&self.unwritten, durable) {
+                let appended = self.open.append(&self.unwritten, durable);
+                self.failed.store(appended.is_err(), Ordering::Relaxed);
+                match appended {
                     Ok(()) => self.unwritten.clear(),
                     Err(error) if first => {
                         tracing::warn!("another run could not go on from here: {error}; {}", error.advice());

@@ -216,10 +216,11 @@ impl Upload {
         self.answered = failure.http_status.is_some();
         if failure.class == Class::RateLimited {
             self.throttled_since.get_or_insert(now);
-            if self.policy.throttled_for > self.policy.retry_for {
-                // It has a clock of its own, and says that requests get there.
-                self.failing_since = None;
-            }
+        }
+        let is_own_time = self.policy.throttled_for <= self.policy.retry_for;
+        if failure.class == Class::RateLimited && !is_own_time {
+            // That requests get there and are refused has a clock of its own, and leaves all of this one to other failures.
+            self.failing_since = None;
         }
         match slice {
             Some(sent) => {
@@ -494,14 +495,14 @@ impl Upload {
 
     /// Whether to stop trying, rather than to wait for so long. Tries are counted, and what fails on end is timed.
     fn given_up(&self, now: Duration, link: &Link, failure: &Failure, attempts: u32, wait: Duration) -> bool {
-        if failure.retry_after.is_some_and(|wait| wait > self.policy.throttled_for.max(WAIT_MAX)) {
+        if failure.retry_after.is_some_and(|pause| self.is_too_long(pause)) {
             return true;
         }
         if failure.class == Class::RateLimited {
             return self.refused_enough(now, link, failure);
         }
         // A try that would be too late is none. However long the pause that the service names, it meant one after it.
-        let wait = if failure.retry_after.is_some() { Duration::ZERO } else { wait };
+        let wait = if asks_to_pause(failure) { Duration::ZERO } else { wait };
         let failed_for = now.saturating_sub(self.failing_since.unwrap_or(now));
         let tries = match failure.class {
             Class::Connect => u32::MAX,
@@ -523,7 +524,7 @@ impl Upload {
         let next = link.ready_at(failure.endpoint).max(now).saturating_sub(since);
         if next > limit.max(WAIT_MAX) {
             true
-        } else if failure.retry_after.is_some() || link.is_asked_to_pause(failure.endpoint, now) {
+        } else if asks_to_pause(failure) || link.is_asked_to_pause(failure.endpoint, now) {
             // However long the pause, the service meant a request to go after it.
             refused_for >= limit
         } else if limit > self.policy.retry_for {
@@ -570,8 +571,17 @@ impl Upload {
                 (None, secs) => format!("refused for {secs} s on end, as too many requests"),
             };
             failure.message = format!("{figure}; the service said: {}", failure.message);
+        } else if let Some(pause) = failure.retry_after.filter(|&pause| self.is_too_long(pause)) {
+            let secs = pause.as_secs();
+            failure.message =
+                format!("the service asks for a pause of {secs} s; the service said: {}", failure.message);
         }
         failure
+    }
+
+    /// Whether a pause is more than anybody would wait for.
+    fn is_too_long(&self, pause: Duration) -> bool {
+        pause > self.policy.throttled_for.max(WAIT_MAX)
     }
 
     fn tries_max(&self, class: Class) -> u32 {
@@ -616,6 +626,11 @@ impl Upload {
 /// The request may have reached the service, and its answer was lost.
 fn is_lost(class: Class) -> bool {
     matches!(class, Class::Interrupted | Class::Stalled | Class::NoAnswer)
+}
+
+/// Whether the service names a pause. One that is over already is none.
+fn asks_to_pause(failure: &Failure) -> bool {
+    failure.retry_after.is_some_and(|pause| !pause.is_zero())
 }
 
 /// The service will not have it, for a reason that may be a mistake.

@@ -391,4 +391,11 @@ impl Failed {
         };
         Self { kind, failure, slice_no, attempts, advice: advice.into(), resumable }
     }
+
+    /// The same of an upload whose journal could not be kept, so that no other run can go on from it.
+    #[must_use]
+    pub fn not_kept(self) -> Self {
+        let Self { kind, failure, slice_no, attempts, resumable, .. } = self;
+        Self { resumable, ..Self::new(kind, failure, slice_no, attempts, false) }
+    }
 }

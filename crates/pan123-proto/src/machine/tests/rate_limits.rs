@@ -198,3 +198,35 @@ fn sent(upload: &mut Upload, link: &mut Link, now: Duration, wanted: fn(&Call) -
     }
     sent
 }
+
+#[test]
+fn a_pause_that_nobody_would_wait_for_is_told() {
+    for class in [Class::RateLimited, Class::Server] {
+        let mut bench = Bench::new(1);
+        let (id, _) = bench.call();
+        let pause = Some(Duration::from_secs(86_400));
+        let failure = Failure { retry_after: pause, ..failure(Endpoint::Create, class) };
+        bench.tell(Input::Failed { id, failure, sent: 0 });
+        bench.drain();
+        let words = &bench.failed().failure.message;
+        assert!(words.contains("asks for a pause of 86400 s"), "{class:?}: {words}");
+    }
+}
+
+#[test]
+fn a_pause_that_is_over_is_none() {
+    let policy = Policy {
+        retry_for: Duration::from_secs(6),
+        throttled_for: Duration::from_secs(6),
+        ..Policy::default()
+    };
+    let mut bench = Bench::with(Upload::new(spec(1), policy, 1));
+    while bench.outcome.is_none() {
+        let (id, _) = bench.call();
+        assert!(bench.now <= Duration::from_secs(6), "a try at {:?}", bench.now);
+        let over = Some(Duration::ZERO);
+        let failure = Failure { retry_after: over, ..failure(Endpoint::Create, Class::Server) };
+        bench.tell(Input::Failed { id, failure, sent: 0 });
+        bench.drain();
+    }
+}
