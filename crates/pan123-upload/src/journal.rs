@@ -107,9 +107,11 @@ impl Journal {
     /// How it ended, if the file is stored. Nobody may have been told, unless [`told_unix_ms`](Self::told_unix_ms) says
     /// so.
     pub fn done(&self) -> Option<&Completed> {
-        self.records.iter().find_map(|record| match record {
+        self.records.iter().fold(None, |done, record| match record {
             Record::Done(done) => Some(done),
-            _ => None,
+            // What was stored then is another source.
+            Record::Restarted => None,
+            _ => done,
         })
     }
 

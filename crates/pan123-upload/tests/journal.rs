@@ -14,7 +14,7 @@ use std::{
 
 use pan123_proto::{
     Md5,
-    machine::{Digests, Duplicate, Record, UploadSpec},
+    machine::{Completed, Digests, Duplicate, Record, UploadSpec},
 };
 use pan123_upload::{
     ErrorKind, Identity, JournalDir, ResumeStore,
@@ -88,6 +88,25 @@ fn what_was_written_is_read() {
         let line: serde_json::Value = serde_json::from_slice(line).unwrap();
         assert!(line["crc"].is_string() && line["line"].is_object(), "{line}");
     }
+}
+
+#[test]
+fn a_result_counts_until_the_upload_started_over() {
+    let done = Completed { file_id: 777, etag: Md5([7; 16]), slices: 3, reused: false };
+    let log = |records: &[Record]| {
+        let mut bytes = journal::encode_header(&header());
+        bytes.extend(records.iter().flat_map(journal::encode_record));
+        Journal::decode(&bytes).unwrap().unwrap()
+    };
+    let mut all = vec![created(), Record::Done(done.clone())];
+    assert_eq!(log(&all).done(), Some(&done));
+    all.push(Record::Restarted);
+    assert_eq!(log(&all).done(), None);
+    all.push(created());
+    assert_eq!((log(&all).done(), log(&all).slices()), (None, Some((0, 3))));
+    let again = Completed { file_id: 778, ..done };
+    all.push(Record::Done(again.clone()));
+    assert_eq!(log(&all).done(), Some(&again));
 }
 
 #[test]

@@ -18,8 +18,10 @@ use pan123_emulator::{Action, At, Behaviour, Fault};
 use pan123_upload::{
     Client, ClientCredentials, ErrorKind, JournalDir, RefreshToken, Source, Target, TokenProvider, Upload,
     proto::{Endpoint, machine::Event},
-    transport::HttpTransport,
+    transport::{BoxFuture, Error as TransportError, HttpTransport, Request, Response, Transport},
 };
+use tokio::sync::Semaphore;
+
 use support::{Bench, SLICE, bytes, impatient, upload_bytes};
 
 const ID: &str = "emulator-id";
@@ -172,6 +174,76 @@ async fn tokens_whose_answers_are_lost_count_too() {
         }
         assert_eq!(bench.requests(Endpoint::AccessToken).len(), 3, "in {runs} runs");
     }
+}
+
+/// Holds requests back until it is opened.
+#[derive(Debug)]
+struct Gate {
+    inner: HttpTransport,
+    came: Semaphore,
+    open: Semaphore,
+}
+
+impl Transport for Gate {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
+        Box::pin(async move {
+            self.came.add_permits(1);
+            let _open = self.open.acquire().await;
+            self.inner.send(request).await
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_are_stopped_do_not_lose_the_token_that_is_on_its_way() {
+    let bench = Bench::new();
+    let url = bench.emulator.base_url();
+    let inner = HttpTransport::new().unwrap();
+    let gate = Arc::new(Gate { inner, came: Semaphore::new(0), open: Semaphore::new(0) });
+    let tokens = ClientCredentials::new(gate.clone(), url, ID, SECRET).unwrap().cache_in(bench.dir.path());
+    let client = client(url, bench.dir.path(), Arc::new(tokens));
+    let start = |n: u64| {
+        let upload = client.upload(Source::bytes(bytes(SLICE, n)), Target::root(format!("f{n}"))).unwrap();
+        upload.start();
+        upload
+    };
+    let uploads: Vec<Upload> = (0..4).map(start).collect();
+    gate.came.acquire().await.unwrap().forget();
+    for upload in &uploads {
+        upload.cancel();
+        assert_eq!(upload.wait().await.unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+    let last = start(4);
+    gate.open.add_permits(1);
+    last.wait().await.unwrap();
+    assert_eq!(bench.requests(Endpoint::AccessToken).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_others_in_the_place_of_the_service_make_no_token() {
+    let page = Action::Status { status: 200, body: "<html>log in first".into(), retry_after: None };
+    let refused = Action::Status { status: 500, body: String::new(), retry_after: None };
+    for action in [page, refused] {
+        let bench = Bench::new();
+        bench.script(vec![Fault::new(Endpoint::AccessToken, action)]);
+        let url = bench.emulator.base_url();
+        for _ in 0..3 {
+            let client = client(url, bench.dir.path(), developer(url, bench.dir.path()));
+            upload_bytes(&client, bytes(SLICE, 1), "f").await.unwrap_err();
+        }
+        bench.script(vec![]);
+        let client = client(url, bench.dir.path(), developer(url, bench.dir.path()));
+        upload_bytes(&client, bytes(SLICE, 1), "f").await.unwrap();
+    }
+    // But a gateway may have lost what the service said.
+    let bench = Bench::new();
+    let lost = Action::Status { status: 502, body: "bad gateway".into(), retry_after: None };
+    bench.script(vec![Fault::new(Endpoint::AccessToken, lost).at(At::Done)]);
+    let url = bench.emulator.base_url();
+    let client = client(url, bench.dir.path(), developer(url, bench.dir.path()));
+    let error = upload_bytes(&client, bytes(SLICE, 1), "f").await.unwrap_err();
+    assert!(error.message().contains("the answers to 3 requests for a token were lost"), "{error}");
+    assert_eq!(bench.requests(Endpoint::AccessToken).len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

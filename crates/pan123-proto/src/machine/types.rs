@@ -219,7 +219,7 @@ pub enum Record {
     Completing,
     /// What was known of the upload at the service is void; what follows starts anew.
     Restarted,
-    /// The file is stored. The last record, until somebody was told.
+    /// The file is stored. The last record, unless it turns out that the source is another one by now.
     Done(Completed),
 }
 

@@ -387,14 +387,13 @@ impl Upload {
         turn.flight = Some(id);
         turn.tries += 1;
         turn.sent_at = now;
-        if let Some(since) = turn.waits_since.take() {
-            // That others had to be through first is nobody's failure.
-            let waited = now.saturating_sub(since);
-            let clocks = [&mut turn.polling_since, &mut self.throttled_since];
-            clocks.into_iter().flatten().for_each(|since| *since += waited);
+        // That others had to be through first is nobody's failure.
+        let for_room = turn.waits_since.take().map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        if let Some(since) = &mut turn.polling_since {
+            *since += for_room;
         }
         let waits_since = turn.ready_at;
-        self.stand_still(waits_since, link, now);
+        self.stand_still(waits_since, for_room, link, now);
         link.start(endpoint, now);
         Some(Action::Send { id, call })
     }
@@ -427,14 +426,19 @@ impl Upload {
         let md5 = digests.slices[slice.no as usize - 1];
         let preupload_id = remote.preupload_id.clone();
         if let Some(waits_since) = waits_since {
-            self.stand_still(waits_since.max(self.landed_at), link, now);
+            self.stand_still(waits_since.max(self.landed_at), Duration::ZERO, link, now);
         }
         Some(Action::Send { id, call: Call::Slice { server, preupload_id, slice, md5 } })
     }
 
     /// To have waited since then for a turn or a place is nobody's failure, if the service answers: tries are counted then.
     /// If it does not, others have to get through.
-    fn stand_still(&mut self, waits_since: Duration, link: &Link, now: Duration) {
+    ///
+    /// `for_room`: how much of it was for room on the link.
+    fn stand_still(&mut self, waits_since: Duration, for_room: Duration, link: &Link, now: Duration) {
+        if let Some(since) = &mut self.throttled_since {
+            *since += for_room.max(link.waited_for_others(waits_since.max(*since), now));
+        }
         let Some(since) = &mut self.failing_since else { return };
         let waits_since = waits_since.max(*since);
         *since += if self.answered {

@@ -9,13 +9,14 @@ use std::{
 use pan123_proto::{Class, Endpoint, decode, wire::TokenRequest};
 use pan123_transport::{BoxFuture, Transport};
 use tokio::sync::Mutex;
+use tracing::instrument::WithSubscriber;
 
 use super::{
     Token, TokenProvider,
     cache::{Age, Cache, Saved, now_unix_ms},
     login::Login,
 };
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// How long before its end a token is renewed: 1 hour of the usual 30 days.
 const AHEAD: Duration = Duration::from_secs(60 * 60);
@@ -30,7 +31,10 @@ const AHEAD_RETRY: Duration = Duration::from_secs(60);
 /// directory, until the service refuses it or it is about to expire. One task of one process logs in at a
 /// time; the others take what it got.
 #[derive(Debug)]
-pub struct ClientCredentials {
+pub struct ClientCredentials(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     login: Login,
     cache: Option<Cache>,
     ahead: Duration,
@@ -59,29 +63,44 @@ impl ClientCredentials {
         client_secret: &str,
     ) -> Result<Self, Error> {
         let login = Login::new(transport, base_url, client_id, client_secret)?;
-        Ok(Self { login, cache: None, ahead: AHEAD, state: Mutex::default() })
+        Ok(Self(Arc::new(Inner { login, cache: None, ahead: AHEAD, state: Mutex::default() })))
     }
 
     /// Keeps the token in this directory, which is made when needed. Without it every process logs in anew.
     ///
     /// A directory that cannot be used costs a warning in the log and the sharing, not the upload.
+    ///
+    /// # Panics
+    ///
+    /// While a token is being fetched.
     #[must_use]
     pub fn cache_in(mut self, dir: &Path) -> Self {
-        self.cache = Some(Cache::new(dir, "token", self.login.base_url(), &self.login.client_id));
+        let inner = self.setting();
+        inner.cache = Some(Cache::new(dir, "token", inner.login.base_url(), &inner.login.client_id));
         self
     }
 
     /// Renews a token this long before it expires, instead of 1 hour; never more than a tenth of its life.
     ///
     /// Processes that share no cache log in at the same moment unless each is given another figure.
+    ///
+    /// # Panics
+    ///
+    /// While a token is being fetched.
     #[must_use]
     pub fn renew_ahead(mut self, ahead: Duration) -> Self {
-        self.ahead = ahead;
+        self.setting().ahead = ahead;
         self
     }
 
-    async fn current(&self, refused: Option<&Token>) -> Result<Token, Error> {
-        let asked = Instant::now();
+    fn setting(&mut self) -> &mut Inner {
+        Arc::get_mut(&mut self.0).expect("settings come before the first use")
+    }
+}
+
+impl Inner {
+    /// `asked`: since when somebody waits for it.
+    async fn current(&self, refused: Option<&Token>, asked: Instant) -> Result<Token, Error> {
         let mut state = self.state.lock().await;
         let waits = state.ahead_again.is_some_and(|again| Instant::now() < again);
         if let Some(token) = self.usable(state.saved.as_ref(), refused, waits) {
@@ -149,8 +168,8 @@ impl ClientCredentials {
             }
             Err(_) => asking.answered(),
         };
-        self.keep(&saved).await;
         state.saved = Some(saved.clone());
+        self.keep(&saved).await;
         fetched.and_then(|_| saved.token())
     }
 
@@ -173,22 +192,44 @@ impl ClientCredentials {
     }
 }
 
-/// Whether the service may have made a token of which nothing is known.
+/// Whether the service may have made a token of which nothing is known: no answer came, or not all of it, or that of a
+/// gateway which lost it. Pages of somebody else's, and what the service says itself, are answers.
 fn is_lost(error: &Error) -> bool {
-    let lost = [Class::Interrupted, Class::Stalled, Class::NoAnswer, Class::Protocol];
-    error.class().is_some_and(|class| lost.contains(&class))
+    match (error.class(), error.code(), error.http_status()) {
+        (Some(Class::Interrupted | Class::Stalled | Class::NoAnswer), ..) => true,
+        (Some(Class::Protocol), code, status) => code == Some(0) || status.is_none(),
+        (_, None, Some(502 | 504)) => true,
+        _ => false,
+    }
 }
 
 impl TokenProvider for ClientCredentials {
     fn get<'a>(&'a self, refused: Option<&'a Token>) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(self.current(refused))
+        Box::pin(async move {
+            let asked = Instant::now();
+            {
+                let state = self.0.state.lock().await;
+                if let Some(token) = self.0.usable(state.saved.as_ref(), refused, false) {
+                    return Ok(token);
+                }
+            }
+            // A task of its own: dropping this future must not drop the answer with the token.
+            let (inner, refused) = (Arc::clone(&self.0), refused.cloned());
+            let renewal = async move { inner.current(refused.as_ref(), asked).await };
+            let task = tokio::spawn(renewal.with_current_subscriber());
+            task.await.unwrap_or_else(|error| {
+                Err(Error::new(ErrorKind::Internal, "token", "the task that renews the token ended")
+                    .with_source(error))
+            })
+        })
     }
 
     fn worked<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let is_news =
-                self.state.lock().await.saved.as_mut().is_some_and(|saved| saved.note_worked(token));
-            if let Some(cache) = self.cache.as_ref().filter(|_| is_news) {
+            let mut state = self.0.state.lock().await;
+            let is_news = state.saved.as_mut().is_some_and(|saved| saved.note_worked(token));
+            drop(state);
+            if let Some(cache) = self.0.cache.as_ref().filter(|_| is_news) {
                 cache.note_worked::<Saved>(token, |saved| Some(saved)).await;
             }
         })

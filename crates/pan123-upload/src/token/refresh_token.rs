@@ -14,6 +14,7 @@ use pan123_proto::{
 use pan123_transport::{BoxFuture, Transport};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use tracing::instrument::WithSubscriber;
 
 use super::{
     Token, TokenProvider,
@@ -86,8 +87,8 @@ impl RefreshToken {
 }
 
 impl Inner {
-    async fn current(&self, refused: Option<&Token>) -> Result<Token, Error> {
-        let asked = Instant::now();
+    /// `asked`: since when somebody waits for it.
+    async fn current(&self, refused: Option<&Token>, asked: Instant) -> Result<Token, Error> {
         let mut state = self.state.lock().await;
         if let Some(token) = usable(&state, refused) {
             return Ok(token);
@@ -167,12 +168,14 @@ impl Inner {
 impl TokenProvider for RefreshToken {
     fn get<'a>(&'a self, refused: Option<&'a Token>) -> BoxFuture<'a, Result<Token, Error>> {
         Box::pin(async move {
+            let asked = Instant::now();
             if let Some(token) = usable(&*self.0.state.lock().await, refused) {
                 return Ok(token);
             }
             // A task of its own: dropping this future must not drop the answer with the next refresh token.
             let (inner, refused) = (Arc::clone(&self.0), refused.cloned());
-            let task = tokio::spawn(async move { inner.current(refused.as_ref()).await });
+            let renewal = async move { inner.current(refused.as_ref(), asked).await };
+            let task = tokio::spawn(renewal.with_current_subscriber());
             task.await.unwrap_or_else(|error| {
                 Err(Error::new(ErrorKind::Internal, "token", "the task that renews the token ended")
                     .with_source(error))

@@ -114,6 +114,18 @@ fn to_wait_for_a_turn_while_others_get_through_is_no_failure() {
 }
 
 #[test]
+fn to_wait_for_a_turn_while_others_get_through_is_no_refusal_either() {
+    let mut crowd = Crowd::new(200, 1, Parallel::Auto);
+    let mut rng = fastrand::Rng::with_seed(3);
+    crowd.run(|_, call| {
+        let fails = matches!(call, Call::Create { .. }) && rng.u8(..) < 64;
+        let result = if fails { Err(Class::RateLimited) } else { Ok(taken(call)) };
+        (result, Duration::from_millis(100))
+    });
+    assert_eq!(crowd.completed(), 200, "one in four is refused, and a later try makes it");
+}
+
+#[test]
 fn to_wait_for_a_place_while_others_get_through_is_no_failure() {
     let mut crowd = Crowd::new(60, 3, Parallel::Exactly(1));
     let mut failed = 0;
