@@ -12,6 +12,7 @@ use std::{fmt, sync::Arc};
 
 use pan123_transport::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
+use tracing::instrument::WithSubscriber;
 
 use crate::error::{Error, ErrorKind};
 
@@ -119,6 +120,17 @@ pub trait TokenProvider: Send + Sync + fmt::Debug {
         let _ = token;
         Box::pin(async {})
     }
+}
+
+/// Renews a token in a task of its own: whoever waits for it may be dropped, and the answer with the token must not be.
+async fn renewed(
+    renewal: impl Future<Output = Result<Token, Error>> + Send + 'static,
+) -> Result<Token, Error> {
+    let task = tokio::spawn(renewal.with_current_subscriber());
+    task.await.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::Internal, "token", "the task that renews the token ended")
+            .with_source(error))
+    })
 }
 
 /// Behind an error of a provider of ours that has no other token, whose advice says why.

@@ -9,14 +9,14 @@ use std::{
 use pan123_proto::{Class, Endpoint, decode, wire::TokenRequest};
 use pan123_transport::{BoxFuture, Transport};
 use tokio::sync::Mutex;
-use tracing::instrument::WithSubscriber;
 
 use super::{
     Token, TokenProvider,
     cache::{Age, Cache, Saved, now_unix_ms},
     login::Login,
+    renewed,
 };
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// How long before its end a token is renewed: 1 hour of the usual 30 days.
 const AHEAD: Duration = Duration::from_secs(60 * 60);
@@ -213,14 +213,8 @@ impl TokenProvider for ClientCredentials {
                     return Ok(token);
                 }
             }
-            // A task of its own: dropping this future must not drop the answer with the token.
             let (inner, refused) = (Arc::clone(&self.0), refused.cloned());
-            let renewal = async move { inner.current(refused.as_ref(), asked).await };
-            let task = tokio::spawn(renewal.with_current_subscriber());
-            task.await.unwrap_or_else(|error| {
-                Err(Error::new(ErrorKind::Internal, "token", "the task that renews the token ended")
-                    .with_source(error))
-            })
+            renewed(async move { inner.current(refused.as_ref(), asked).await }).await
         })
     }
 

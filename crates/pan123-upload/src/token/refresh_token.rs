@@ -14,12 +14,12 @@ use pan123_proto::{
 use pan123_transport::{BoxFuture, Transport};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-use tracing::instrument::WithSubscriber;
 
 use super::{
     Token, TokenProvider,
     cache::{Age, Cache, Saved, now_unix_ms},
     login::Login,
+    renewed,
 };
 use crate::error::{Error, ErrorKind};
 
@@ -172,14 +172,8 @@ impl TokenProvider for RefreshToken {
             if let Some(token) = usable(&*self.0.state.lock().await, refused) {
                 return Ok(token);
             }
-            // A task of its own: dropping this future must not drop the answer with the next refresh token.
             let (inner, refused) = (Arc::clone(&self.0), refused.cloned());
-            let renewal = async move { inner.current(refused.as_ref(), asked).await };
-            let task = tokio::spawn(renewal.with_current_subscriber());
-            task.await.unwrap_or_else(|error| {
-                Err(Error::new(ErrorKind::Internal, "token", "the task that renews the token ended")
-                    .with_source(error))
-            })
+            renewed(async move { inner.current(refused.as_ref(), asked).await }).await
         })
     }
 
