@@ -16,7 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use common::{bytes, expected, random};
+use common::{bytes, expected, many, random};
 use pan123_hash::{
     Digests, Error, ErrorKind, FileInput, Input, Kernel, Options, hash_file, hash_input, hash_many,
 };
@@ -39,16 +39,6 @@ impl Dir {
         fs::write(self.path(name), data).expect("a temporary file");
         self.path(name)
     }
-}
-
-/// The results of [`hash_many`], each exactly once and in the order of the files.
-fn many(paths: &[PathBuf], options: &Options) -> Vec<Result<Digests, Error>> {
-    let mut results: Vec<_> = paths.iter().map(|_| None).collect();
-    hash_many(paths, options, |file, result| {
-        assert!(results[file].replace(result).is_none(), "{file} came twice")
-    })
-    .expect("no kernel is named");
-    results.into_iter().map(|result| result.expect("a result for each file")).collect()
 }
 
 /// What both ways to hash a file say about it.

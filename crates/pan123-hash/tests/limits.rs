@@ -5,24 +5,13 @@ mod common;
 use std::{
     env,
     fs::{self, File},
-    path::PathBuf,
     thread,
 };
 
-use common::{CHILD, bytes, child, expected, random, settle};
-use pan123_hash::{Digests, Error, ErrorKind, Options, cache::Cache, hash_file, hash_input, hash_many};
+use common::{CHILD, bytes, child, expected, many, random, settle};
+use pan123_hash::{ErrorKind, Options, cache::Cache, hash_file, hash_input};
 
 const MIB: usize = 1 << 20;
-
-/// The results of [`hash_many`], each exactly once and in the order of the files.
-fn many(paths: &[PathBuf], options: &Options) -> Vec<Result<Digests, Error>> {
-    let mut results: Vec<_> = paths.iter().map(|_| None).collect();
-    hash_many(paths, options, |file, result| {
-        assert!(results[file].replace(result).is_none(), "{file} came twice")
-    })
-    .expect("no kernel is named");
-    results.into_iter().map(|result| result.expect("a result for each file")).collect()
-}
 
 /// Opens so many files that no more than `spare` others can be open.
 fn take_descriptors(spare: usize) -> Vec<File> {

@@ -4,14 +4,14 @@ use std::{
     env,
     fs::{File, FileTimes},
     num::NonZeroU64,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
 use md5::{Digest, Md5};
-use pan123_hash::Digests;
+use pan123_hash::{Digests, Error, Options, hash_many};
 
 #[allow(dead_code, reason = "not every test needs it")]
 pub(crate) fn expected(data: &[u8], slice_size: u64) -> Digests {
@@ -68,4 +68,15 @@ pub(crate) fn child(test: &str, wrap: &[&str], variables: &[(&str, &str)]) -> Ou
     let output = output.expect("a child");
     assert!(output.status.success(), "{output:?}");
     output
+}
+
+/// The results of [`hash_many`], each exactly once and in the order of the files.
+#[allow(dead_code, reason = "not every test needs it")]
+pub(crate) fn many(paths: &[PathBuf], options: &Options) -> Vec<Result<Digests, Error>> {
+    let mut results: Vec<_> = paths.iter().map(|_| None).collect();
+    hash_many(paths, options, |file, result| {
+        assert!(results[file].replace(result).is_none(), "{file} came twice")
+    })
+    .expect("no kernel is named");
+    results.into_iter().map(|result| result.expect("a result for each file")).collect()
 }
